@@ -1,0 +1,1 @@
+"""Floor 4: the compositions and the command line: plan, eval, gate, release, demo."""
