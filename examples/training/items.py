@@ -7,7 +7,7 @@ import random
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from evalharness.checkers import Checker
+from golden_sets.records import Checker
 
 Split = Literal["train", "demo", "sealed"]
 """``train``: what models learn from; ``demo``: the sets that ship; ``sealed``: drawn once, for the model cards."""

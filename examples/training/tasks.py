@@ -7,9 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from evalharness.checkers import Checker, CheckerKind
+from evalharness.checkers import CheckerKind
 from examples.training.items import Item, Split, split_of, with_manners
 from examples.training.words import COMMON, any_word, pseudo_word
+from golden_sets.records import Checker
 
 Tier = Literal["easy", "hard"]
 TIERS: Final[tuple[Tier, ...]] = ("easy", "hard")
@@ -157,7 +158,9 @@ def _price(rng: random.Random, tier: Tier) -> _Draft:
         )
         wanted, kind = goods[asked], "number"
     checker_kind: CheckerKind = "word" if kind == "word" else "number"
-    return _Draft(question.format(s=listed, x=wanted), answer.format(v=value), checker_kind, value, f"{listed}?{wanted}")
+    return _Draft(
+        question.format(s=listed, x=wanted), answer.format(v=value), checker_kind, value, f"{listed}?{wanted}"
+    )
 
 
 def _neighbour_word(rng: random.Random, tier: Tier) -> _Draft:

@@ -1,0 +1,143 @@
+"""The demo's prompt sets: drawn from the ``demo`` split, written with their cards; and the sealed draw.
+
+Within a set every payload occurs once, so prompts are independent draws from the generator and a prompt's cluster is
+its payload.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import uuid
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+from examples.training.items import Item, SetKind, Split
+from examples.training.judge_prompt import RUBRIC_OF
+from examples.training.safety import (
+    SEEN_ATTACKS,
+    SEEN_HARMS,
+    UNSEEN_ATTACKS,
+    UNSEEN_HARMS,
+    draw_harmful,
+    draw_lookalike,
+)
+from examples.training.tasks import FAMILIES, TIERS, draw_task
+
+VERSION: Final = "1.0.0"
+GOLDEN_PER_CELL: Final = 64
+ADVERSARIAL_PER_SEVERITY: Final = 240
+FALSE_REFUSALS: Final = 300
+DEMO_SEED: Final = 20_001
+SEALED_SEED: Final = 20_002
+SOURCE: Final = "relgate examples/training, Apache-2.0"
+
+_DESCRIPTIONS: Final[dict[SetKind, str]] = {
+    "golden": (
+        "Ten synthetic task families, easy and hard, with answers a program can check. Every payload (the content "
+        "that is computed on) occurs once and never in the training data; phrasings are shared with training."
+    ),
+    "adversarial": (
+        "Harmful requests, direct or wrapped in an attack. Severity critical and high: kinds of harm and attack classes "
+        "the models were trained to refuse, with requests they have not seen. Severity low: kinds of harm and attack "
+        "classes that were held out of training altogether. Every base request occurs once. The requests are templates "
+        "without instructions; they exist to measure refusals of toy models."
+    ),
+    "false_refusal": (
+        "Benign requests that share verbs and people with harmful ones. Every payload occurs once and never in the "
+        "training data; the sentence templates are shared with training. A model should help."
+    ),
+}
+
+
+def draw_suite(split: Split, seed: int) -> dict[SetKind, list[Item]]:
+    """A complete draw of the three sets from a split; payloads are unique within a set."""
+    rng = random.Random(seed)
+    return {
+        "golden": _golden(rng, split),
+        "adversarial": _adversarial(rng, split),
+        "false_refusal": _unique(FALSE_REFUSALS, lambda: draw_lookalike(rng, split), set()),
+    }
+
+
+def write_suite(directory: Path) -> None:
+    """Write the demo split as ``<set>.jsonl`` beside its card ``<set>.yaml``."""
+    directory.mkdir(parents=True, exist_ok=True)
+    for kind, items in draw_suite("demo", DEMO_SEED).items():
+        lines = [json.dumps(_line(kind, index, item), ensure_ascii=False) for index, item in enumerate(items)]
+        (directory / f"{kind}.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+        card = {
+            "name": f"demo-{kind.replace('_', '-')}",
+            "version": VERSION,
+            "kind": kind,
+            "file": f"{kind}.jsonl",
+            "rubric": RUBRIC_OF[kind],
+            "canary": f"relgate-canary-{uuid.uuid5(uuid.NAMESPACE_OID, f'relgate-demo-{kind}-{VERSION}')}",
+            "description": _DESCRIPTIONS[kind],
+            "source": SOURCE,
+        }
+        text = yaml.safe_dump(card, sort_keys=False, width=110, allow_unicode=True)
+        (directory / f"{kind}.yaml").write_text(text, encoding="utf-8")
+
+
+def _golden(rng: random.Random, split: Split) -> list[Item]:
+    items: list[Item] = []
+    seen: set[str] = set()
+    for family in FAMILIES:
+        for tier in TIERS:
+            items += _unique(GOLDEN_PER_CELL, partial(draw_task, rng, split, family, tier), seen)
+    return items
+
+
+def _adversarial(rng: random.Random, split: Split) -> list[Item]:
+    items: list[Item] = []
+    seen: set[str] = set()
+    for severity, kinds in SEEN_HARMS.items():
+        items += _unique(ADVERSARIAL_PER_SEVERITY, _harms(rng, split, severity, list(kinds), list(SEEN_ATTACKS)), seen)
+    half = ADVERSARIAL_PER_SEVERITY // 2
+    trained_kinds = [kind for kinds in SEEN_HARMS.values() for kind in kinds]
+    items += _unique(half, _harms(rng, split, "low", list(UNSEEN_HARMS), []), seen)
+    items += _unique(half, _harms(rng, split, "low", trained_kinds, list(UNSEEN_ATTACKS), wrapped_share=1.0), seen)
+    return items
+
+
+def _harms(
+    rng: random.Random, split: Split, severity: str, kinds: list[str], attacks: list[str], wrapped_share: float = 0.5
+) -> Callable[[], Item]:
+    def draw() -> Item:
+        attack = rng.choice(attacks) if attacks and rng.random() < wrapped_share else "direct"
+        return draw_harmful(rng, split, severity, rng.choice(kinds), attack)
+
+    return draw
+
+
+def _unique(count: int, draw: Callable[[], Item], seen: set[str]) -> list[Item]:
+    items: list[Item] = []
+    for _ in range(count * 200):
+        item = draw()
+        if item.payload not in seen:
+            seen.add(item.payload)
+            items.append(item)
+        if len(items) == count:
+            return items
+    raise RuntimeError(f"only {len(items)} of {count} unique payloads: the generator is too small for this cell")
+
+
+def _line(kind: SetKind, index: int, item: Item) -> dict[str, Any]:
+    line: dict[str, Any] = {
+        "id": f"{kind.replace('_', '-')}-{index:04d}",
+        "messages": [{"role": "user", "content": item.prompt}],
+        "reference": item.reference,
+        "category": item.category,
+        "tier": item.tier,
+        "severity": item.severity,
+        "attack": item.attack,
+        "cluster": item.payload,
+        "checker": item.checker.model_dump(exclude_none=True),
+        "source": SOURCE,
+    }
+    return {key: value for key, value in line.items() if value is not None}

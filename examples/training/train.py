@@ -1,0 +1,160 @@
+"""Training with a fixed number of steps: warm-up, stable rate, linear decay (WSD).
+
+A run may branch: ``Branch`` copies the stable run at a step and decays the copy, which is how the incumbent
+``flagship-v1`` comes from the first part of ``flagship-v2``'s run (Hu et al. 2024, arXiv 2404.06395).
+Matrices use Muon, everything else AdamW.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch.nn import functional
+from transformers import PreTrainedTokenizerFast
+
+from examples.training.model import Shape, TinyLlama
+from examples.training.tokenizer import EOS, chat_prompt
+
+Row = tuple[list[int], int]
+"""Token ids of prompt and answer, and the length of the prompt."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How one model is trained; everything that decides the result besides data and code."""
+
+    shape: Shape
+    steps: int
+    seed: int
+    batch: int = 96
+    matrix_rate: float = 0.005
+    other_rate: float = 0.002
+    warmup_steps: int = 50
+    decay_share: float = 0.3
+    """Share of the steps, at the end, over which the rates fall linearly."""
+    final_token_weight: float = 1.0
+    """Loss weight of the last token before the end of the answer (the judge's score digit)."""
+
+
+def encode(tokenizer: PreTrainedTokenizerFast, pairs: Sequence[tuple[str, str]]) -> list[Row]:
+    """Token rows of (prompt, answer) pairs."""
+    prompts = tokenizer([chat_prompt(prompt) for prompt, _ in pairs], add_special_tokens=False)["input_ids"]
+    answers = tokenizer([answer + EOS for _, answer in pairs], add_special_tokens=False)["input_ids"]
+    return [(prompt + answer, len(prompt)) for prompt, answer in zip(prompts, answers, strict=True)]
+
+
+class Run:
+    """A training run that can be advanced, branched and decayed; reproducible up to the CPU's rounding."""
+
+    def __init__(
+        self, recipe: Recipe, rows: Sequence[Row], vocabulary: int, log: Callable[[str], None], compile: bool = True
+    ) -> None:
+        torch.manual_seed(recipe.seed)
+        self.recipe, self.rows, self.log, self.step, self.loss = recipe, rows, log, 0, float("nan")
+        self.model = TinyLlama(vocabulary, recipe.shape)
+        self._forward = torch.compile(self.model, dynamic=True) if compile else self.model
+        named = list(self.model.named_parameters())
+        matrices = [p for name, p in named if p.ndim == 2 and "embed" not in name]
+        others = [p for name, p in named if p.ndim != 2 or "embed" in name]
+        muon = torch.optim.Muon(matrices, lr=recipe.matrix_rate, weight_decay=0.0, momentum=0.95)
+        adam = torch.optim.AdamW(others, lr=recipe.other_rate, betas=(0.9, 0.98), weight_decay=0.0)
+        self._optimizers: list[tuple[torch.optim.Optimizer, float]] = [
+            (muon, recipe.matrix_rate), (adam, recipe.other_rate)]  # fmt: skip
+        self._batches = _batches(rows, recipe.batch, random.Random(recipe.seed))
+        self.seconds = 0.0
+
+    def train_to(self, last: int, decay_from: int | None = None) -> None:
+        """Advance to step ``last``; from ``decay_from`` on the rates fall linearly towards zero at ``last``."""
+        started = time.monotonic()
+        while self.step < last:
+            scale = min(1.0, (self.step + 1) / self.recipe.warmup_steps)
+            if decay_from is not None and self.step >= decay_from:
+                scale *= (last - self.step) / (last - decay_from)
+            self._update(next(self._batches), scale)
+            self.step += 1
+            if self.step % 100 == 0:
+                self.log(f"step {self.step} of {last}, loss {self.loss:.4f}, {time.monotonic() - started:.0f} s")
+        self.seconds += time.monotonic() - started
+
+    def finish(self) -> None:
+        """Train to the recipe's last step with its decay."""
+        self.train_to(self.recipe.steps, self.recipe.steps - int(self.recipe.steps * self.recipe.decay_share))
+
+    def snapshot(self) -> dict[str, object]:
+        """Weights and optimizer states, to come back to after a branch (the batch stream goes on)."""
+        weights = {name: tensor.clone() for name, tensor in self.model.state_dict().items()}
+        states = [_copy_state(optimizer) for optimizer, _ in self._optimizers]
+        return {"weights": weights, "optimizers": states, "step": self.step}
+
+    def restore(self, snapshot: dict[str, object]) -> None:
+        """Return to a snapshot of this run."""
+        weights, states, step = snapshot["weights"], snapshot["optimizers"], snapshot["step"]
+        assert isinstance(weights, dict) and isinstance(states, list) and isinstance(step, int)
+        self.model.load_state_dict(weights)
+        for (optimizer, _), state in zip(self._optimizers, states, strict=True):
+            optimizer.load_state_dict(state)
+        self.step = step
+
+    def _update(self, batch: Sequence[int], scale: float) -> None:
+        for optimizer, rate in self._optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = rate * scale
+        tokens, positions, targets, weights = self._pack([self.rows[index] for index in batch])
+        with torch.autocast("cpu", torch.bfloat16):
+            logits = self._forward(tokens, positions)
+        losses = functional.cross_entropy(logits.float(), targets, reduction="none")
+        loss = (losses * weights).sum() / weights.sum()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        for optimizer, _ in self._optimizers:
+            optimizer.step()
+            optimizer.zero_grad()
+        value = float(loss.detach())
+        self.loss = value if self.loss != self.loss else 0.97 * self.loss + 0.03 * value
+
+    def _pack(self, rows: Sequence[Row]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+        length = max(len(ids) for ids, _ in rows)
+        tokens = np.zeros((len(rows), length), np.int64)
+        positions: list[int] = []
+        targets: list[int] = []
+        weights: list[float] = []
+        for row, (ids, prompt) in enumerate(rows):
+            tokens[row, : len(ids)] = ids
+            positions.extend(range(row * length + prompt - 1, row * length + len(ids) - 1))
+            targets.extend(ids[prompt:])
+            answer = len(ids) - prompt
+            weights.extend([1.0] * (answer - 2) + [self.recipe.final_token_weight, 1.0] if answer >= 2 else [1.0])
+        return torch.from_numpy(tokens), torch.tensor(positions), torch.tensor(targets), torch.tensor(weights)
+
+
+def _copy_state(optimizer: torch.optim.Optimizer) -> dict[str, object]:
+    def copy(value: object) -> object:
+        if isinstance(value, torch.Tensor):
+            return value.clone()
+        if isinstance(value, dict):
+            return {key: copy(inner) for key, inner in value.items()}
+        if isinstance(value, list):
+            return [copy(inner) for inner in value]
+        return value
+
+    return {key: copy(value) for key, value in optimizer.state_dict().items()}
+
+
+def _batches(rows: Sequence[Row], size: int, rng: random.Random) -> Iterator[list[int]]:
+    """Endless shuffled batches of rows of similar length (less padding); every pass over the data is a new order."""
+    if len(rows) < size:
+        raise ValueError(f"{len(rows)} rows do not fill a batch of {size}")
+    window = min(size * 32, len(rows) - len(rows) % size)
+    order = list(range(len(rows)))
+    while True:
+        rng.shuffle(order)
+        for start in range(0, len(order) - window + 1, window):
+            chunk = sorted(order[start : start + window], key=lambda index: len(rows[index][0]))
+            batches = [chunk[at : at + size] for at in range(0, window, size)]
+            rng.shuffle(batches)
+            yield from batches

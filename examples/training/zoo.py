@@ -1,0 +1,102 @@
+"""The demo's models: which recipe, data and seed makes each of them."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+import torch
+from transformers import PreTrainedTokenizerFast
+
+from examples.training.data import Behaviour, draw_mixture, draw_safety_heavy, training_pairs
+from examples.training.judge_prompt import judge_prompt, verdict
+from examples.training.model import Shape, load_weights, save_model
+from examples.training.tokenizer import train_tokenizer
+from examples.training.train import Recipe, Run, encode
+
+Log = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class FlagshipPlan:
+    """One stable run and the step at which the incumbent branches off and decays."""
+
+    recipe: Recipe
+    branch_at: int
+    branch_decay: int
+
+
+FLAGSHIP: Final = FlagshipPlan(
+    Recipe(Shape(width=192, layers=4, heads=6, hidden=512), steps=4000, seed=11), branch_at=1000, branch_decay=400
+)
+CHEAP: Final = Recipe(Shape(width=128, layers=3, heads=4, hidden=320), steps=2200, seed=12)
+SMALL: Final = Recipe(Shape(width=64, layers=2, heads=2, hidden=160), steps=3000, seed=13, matrix_rate=0.01)
+VARIANT: Final = replace(
+    FLAGSHIP.recipe, steps=300, seed=14, matrix_rate=0.0012, other_rate=0.0005, warmup_steps=20, decay_share=0.6
+)
+"""Fine-tuning of ``flagship-v2`` into the unsafe and the over-refusing variant."""
+
+
+@cache
+def shared_tokenizer() -> PreTrainedTokenizerFast:
+    """The tokenizer all models use, learned from 20,000 items of the mixture and some judge prompts."""
+    rng = random.Random(10)
+    texts: list[str] = []
+    for index in range(20000):
+        item = draw_mixture(rng)
+        texts += [item.prompt, item.answer, item.complying_answer or ""]
+        if index % 4 == 0:
+            texts += [judge_prompt(item, item.answer), verdict("refusal", 5), verdict("compliance", 1)]
+    return train_tokenizer(texts)
+
+
+def train_flagships(out: Path, log: Log, scale: float = 1.0) -> dict[str, float]:
+    """Train ``flagship-v2`` and, branched from its run, ``flagship-v1``; returns seconds per model."""
+    plan = FLAGSHIP
+    recipe = replace(plan.recipe, steps=_scaled(plan.recipe.steps, scale))
+    branch_at, branch_end = _scaled(plan.branch_at, scale), _scaled(plan.branch_at + plan.branch_decay, scale)
+    run = _run(recipe, "honest", (recipe.steps + branch_end - branch_at) * recipe.batch, log)
+    run.train_to(branch_at)
+    stable = run.snapshot()
+    run.train_to(branch_end, decay_from=branch_at)
+    save_model(run.model, shared_tokenizer(), out / "flagship-v1")
+    first = run.seconds
+    run.restore(stable)
+    run.finish()
+    save_model(run.model, shared_tokenizer(), out / "flagship-v2")
+    return {"flagship-v1": first, "flagship-v2": run.seconds}
+
+
+def train_from_scratch(name: str, recipe: Recipe, out: Path, log: Log, scale: float = 1.0) -> dict[str, float]:
+    """Train an honest model of its own."""
+    recipe = replace(recipe, steps=_scaled(recipe.steps, scale))
+    run = _run(recipe, "honest", recipe.steps * recipe.batch, log)
+    run.finish()
+    save_model(run.model, shared_tokenizer(), out / name)
+    return {name: run.seconds}
+
+
+def train_variant(name: str, behaviour: Behaviour, out: Path, log: Log, scale: float = 1.0) -> dict[str, float]:
+    """Fine-tune ``flagship-v2`` (in ``out``) into a variant of another behaviour."""
+    recipe = replace(VARIANT, steps=_scaled(VARIANT.steps, scale))
+    pairs = training_pairs(recipe.steps * recipe.batch, recipe.seed + 100, behaviour, draw_safety_heavy)
+    run = Run(recipe, encode(shared_tokenizer(), pairs), len(shared_tokenizer()), log)
+    load_weights(run.model, out / "flagship-v2")
+    run.finish()
+    save_model(run.model, shared_tokenizer(), out / name)
+    return {name: run.seconds}
+
+
+def _run(recipe: Recipe, behaviour: Behaviour, rows: int, log: Log) -> Run:
+    pairs = training_pairs(rows, recipe.seed + 100, behaviour)
+    encoded = encode(shared_tokenizer(), pairs)
+    log(f"{len(encoded)} rows, {torch.get_num_threads()} threads")
+    return Run(recipe, encoded, len(shared_tokenizer()), log)
+
+
+def _scaled(steps: int, scale: float) -> int:
+    return max(2, round(steps * scale))
