@@ -1,0 +1,75 @@
+"""Statistics a release can rest on: pure functions on numbers, no I/O, each naming its source.
+
+Every interval function returns an `Interval`; a bound that cannot be given is None and the note says why.
+"""
+
+from evalharness.statistics.agreement import cohen_kappa, kappa_interval
+from evalharness.statistics.clustered import (
+    clustered_mean_interval,
+    clustered_paired_interval,
+    clustered_proportion_interval,
+)
+from evalharness.statistics.corrected import corrected_rate_interval, youden_lower
+from evalharness.statistics.interval import Interval, Side
+from evalharness.statistics.multiplicity import holm, p_value_by_inversion
+from evalharness.statistics.paired import paired_interval, paired_lower, paired_upper
+from evalharness.statistics.prediction_powered import ppi_mean_interval, ppi_paired_interval
+from evalharness.statistics.proportions import (
+    ProportionMethod,
+    proportion_interval,
+    proportion_lower,
+    proportion_upper,
+)
+from evalharness.statistics.quantiles import quantile_interval, quantile_n_for_bound, quantile_ranks
+from evalharness.statistics.ratios import log_ratio_interval, ratio_of_sums_interval
+from evalharness.statistics.sizing import (
+    Direction,
+    power_for_limit,
+    power_for_margin,
+    powers_for_limit,
+    powers_for_margin,
+    size_for_half_width,
+    size_for_limit,
+    size_for_margin,
+    textbook_size,
+)
+from evalharness.statistics.violations import violation_lower, violation_upper
+
+__all__ = [
+    "Direction",
+    "Interval",
+    "ProportionMethod",
+    "Side",
+    "clustered_mean_interval",
+    "clustered_paired_interval",
+    "clustered_proportion_interval",
+    "cohen_kappa",
+    "corrected_rate_interval",
+    "holm",
+    "kappa_interval",
+    "log_ratio_interval",
+    "p_value_by_inversion",
+    "paired_interval",
+    "paired_lower",
+    "paired_upper",
+    "power_for_limit",
+    "power_for_margin",
+    "powers_for_limit",
+    "powers_for_margin",
+    "ppi_mean_interval",
+    "ppi_paired_interval",
+    "proportion_interval",
+    "proportion_lower",
+    "proportion_upper",
+    "quantile_interval",
+    "quantile_n_for_bound",
+    "quantile_ranks",
+    "ratio_of_sums_interval",
+    "size_for_half_width",
+    "size_for_limit",
+    "size_for_margin",
+    "textbook_size",
+    "violation_lower",
+    "violation_upper",
+    "youden_lower",
+]

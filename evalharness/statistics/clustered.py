@@ -1,0 +1,210 @@
+"""Intervals for observations that are not independent: repeats of one prompt, prompts made from one template.
+
+The unit is the cluster. Sources: Korn and Graubard, Survey Methodology 24 (1998) 193 (effective sample size put
+into the exact interval, with a t-adjustment); Kish, Survey Sampling (1965) (design effect); Cameron and Miller,
+J. Human Resources 50 (2015) 317 (CR1 variance, t with C - 1 degrees of freedom); Miller, arXiv 2411.00640
+(clustered standard errors for evaluations of language models).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy import special
+
+from evalharness.statistics._inputs import Clusters, Vector, clusters_of, vector
+from evalharness.statistics.interval import Interval, Side, check_confidence, tails, without_bounds
+from evalharness.statistics.paired import paired_interval, paired_lower, paired_upper
+from evalharness.statistics.proportions import (
+    ProportionMethod,
+    proportion_interval,
+    proportion_lower,
+    proportion_upper,
+)
+
+MINIMUM_CLUSTERS = 10
+"""Below this many clusters the design effect is not estimated: n becomes the number of clusters."""
+MINIMUM_EVENT_CLUSTERS = 10
+"""Below this many clusters that hold the rarer outcome the design effect is not estimated either."""
+
+
+def clustered_proportion_interval(
+    outcomes: ArrayLike,
+    clusters: ArrayLike | None = None,
+    *,
+    confidence: float = 0.95,
+    side: Side = "two-sided",
+    method: ProportionMethod = "clopper-pearson",
+) -> Interval:
+    """Interval for the mean of outcomes in [0, 1] whose clusters, not observations, are independent.
+
+    Every cluster a single 0/1 observation: the plain interval. Otherwise n becomes n / DEFF, DEFF from the
+    cluster-robust variance with C / (C - 1), with Korn and Graubard's t-adjustment (C - 1 degrees of freedom),
+    never more than n. With fewer than 10 clusters, or fewer than 10 clusters that hold the rarer outcome, the design
+    effect cannot be estimated and n is the (Kish effective) number of clusters.
+
+    Args:
+        outcomes: shape (n,), in [0, 1].
+        clusters: shape (n,), one code per observation; None when all are independent.
+        confidence: in (0, 1).
+        side: two-sided, lower or upper.
+        method: which interval takes the effective sample size.
+
+    Raises:
+        InputError: empty, NaN, outcomes outside [0, 1], clusters of another length.
+    """
+    y = vector(outcomes, "outcomes", low=0.0, high=1.0)
+    groups = clusters_of(clusters, y.size)
+    if groups.singletons and bool(np.isin(y, (0.0, 1.0)).all()):
+        return proportion_interval(float(y.sum()), y.size, confidence=confidence, side=side, method=method)
+    mean = float(y.mean())
+    below, above = tails(confidence, side)
+    size = _proportion_size(y, groups)
+    low = high = None
+    if below is not None:
+        n = _adjusted(size, y.size, groups, below)
+        low = float(proportion_lower(mean * n, n, confidence=below, method=method))
+    if above is not None:
+        n = _adjusted(size, y.size, groups, above)
+        high = float(proportion_upper(mean * n, n, confidence=above, method=method))
+    return Interval(mean, low, high, confidence, f"{method}-clustered", y.size, groups.count, size.note)
+
+
+def clustered_mean_interval(
+    values: ArrayLike, clusters: ArrayLike | None = None, *, confidence: float = 0.95, side: Side = "two-sided"
+) -> Interval:
+    """Interval for a mean of any numbers: cluster-robust (CR1) standard error, t with C - 1 degrees of freedom.
+
+    With one cluster, or values that show no variance, there are no bounds and the note says why.
+
+    Raises:
+        InputError: empty, NaN or infinite values, clusters of another length.
+    """
+    x = vector(values, "values")
+    groups = clusters_of(clusters, x.size)
+    mean = float(x.mean())
+    below, above = tails(confidence, side)
+    if groups.count < 2:
+        return without_bounds(
+            mean, confidence, "cluster-robust-t", x.size, "one cluster: no variance between units", clusters=1
+        )
+    error = math.sqrt(robust_variance(groups.sums(x - mean)) / x.size**2)
+    if error <= 1e-12 * max(1.0, abs(mean)):
+        note = "no variance between units: no interval can be made from it"
+        return without_bounds(mean, confidence, "cluster-robust-t", x.size, note, clusters=groups.count)
+    low = None if below is None else mean - t_quantile(below, groups.count - 1) * error
+    high = None if above is None else mean + t_quantile(above, groups.count - 1) * error
+    return Interval(mean, low, high, confidence, "cluster-robust-t", x.size, groups.count)
+
+
+def clustered_paired_interval(
+    differences: ArrayLike, clusters: ArrayLike | None = None, *, confidence: float = 0.95, side: Side = "two-sided"
+) -> Interval:
+    """Interval for the mean of paired differences in [-1, 1] (candidate minus incumbent, prompt by prompt).
+
+    Independent prompts with differences in {-1, 0, 1}: Tango's score interval. Otherwise Tango's interval at the
+    effective sample size at which independent pairs would have the observed cluster-robust variance, with the
+    t-adjustment of `clustered_proportion_interval` and its fallback to the number of clusters when fewer than 10
+    clusters, or fewer than 10 clusters with any difference, are there to estimate it from. Never zero width.
+
+    Raises:
+        InputError: empty, NaN, differences outside [-1, 1], clusters of another length.
+    """
+    d = vector(differences, "differences", low=-1.0, high=1.0)
+    groups = clusters_of(clusters, d.size)
+    wins, losses = float(np.maximum(d, 0).sum()), float(np.maximum(-d, 0).sum())
+    whole = bool(np.isin(d, (-1.0, 0.0, 1.0)).all())
+    if groups.singletons and whole:
+        return paired_interval(wins, losses, d.size, confidence=confidence, side=side)
+    below, above = tails(confidence, side)
+    size = _paired_size(d, groups)
+    low = high = None
+    if below is not None:
+        n = _adjusted(size, d.size, groups, below, capped=whole)
+        low = float(paired_lower(wins * n / d.size, losses * n / d.size, n, confidence=below))
+    if above is not None:
+        n = _adjusted(size, d.size, groups, above, capped=whole)
+        high = float(paired_upper(wins * n / d.size, losses * n / d.size, n, confidence=above))
+    return Interval(float(d.mean()), low, high, confidence, "tango-clustered", d.size, groups.count, size.note)
+
+
+def effective_sample_size(outcomes: ArrayLike, clusters: ArrayLike | None = None, *, confidence: float = 0.95) -> float:
+    """Number of independent observations that outcomes in [0, 1] with these clusters are worth: n / DEFF, adjusted.
+
+    The size that `clustered_proportion_interval` puts into its interval at a one-sided ``confidence``; n itself when
+    every cluster is a single 0/1 observation.
+
+    Raises:
+        InputError: as `clustered_proportion_interval`.
+    """
+    y = vector(outcomes, "outcomes", low=0.0, high=1.0)
+    groups = clusters_of(clusters, y.size)
+    if groups.singletons and bool(np.isin(y, (0.0, 1.0)).all()):
+        return float(y.size)
+    size, _ = _proportion_size(y, groups)
+    return _adjusted(size, y.size, groups, check_confidence(confidence))
+
+
+def robust_variance(cluster_sums: Vector) -> float:
+    """Cluster-robust variance of a sum from the centred sum of each cluster: C / (C - 1) * sum(sums^2)."""
+    return float(cluster_sums.size / (cluster_sums.size - 1) * np.sum(cluster_sums**2))
+
+
+def t_quantile(confidence: float, degrees: float) -> float:
+    """Quantile of Student's t with ``degrees`` degrees of freedom at a one-sided ``confidence``.
+
+    Raises:
+        InputError: confidence outside (0, 1).
+    """
+    return float(special.stdtrit(degrees, check_confidence(confidence)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Size:
+    """How many independent observations the clustered ones are worth."""
+
+    n: float
+    note: str | None
+    """Why the design effect could not be estimated; None when it was."""
+
+
+def _proportion_size(y: Vector, groups: Clusters) -> _Size:
+    """n / DEFF of a clustered proportion: the n at which binomial variance equals the cluster-robust one."""
+    mean = float(y.mean())
+    events = int(min(np.count_nonzero(groups.sums(y) > 0), np.count_nonzero(groups.sums(1 - y) > 0)))
+    if groups.count < MINIMUM_CLUSTERS or events < MINIMUM_EVENT_CLUSTERS:
+        return _unknown_design_effect(groups, events, "the rarer outcome")
+    variance = robust_variance(groups.sums(y - mean)) / y.size**2
+    return _Size(mean * (1 - mean) / variance if variance > 0 else float(y.size), None)
+
+
+def _paired_size(d: Vector, groups: Clusters) -> _Size:
+    """Number of independent pairs that would have the variance observed between clusters."""
+    events = int(np.count_nonzero(groups.sums(np.abs(d)) > 0))
+    if groups.count < MINIMUM_CLUSTERS or events < MINIMUM_EVENT_CLUSTERS:
+        return _unknown_design_effect(groups, events, "any difference")
+    mean = float(d.mean())
+    variance = robust_variance(groups.sums(d - mean)) / d.size**2
+    independent = float(np.abs(d).mean()) - mean * mean
+    if variance <= 0:
+        return _unknown_design_effect(groups, events, "any difference, all alike,")
+    return _Size(independent / variance, None)
+
+
+def _unknown_design_effect(groups: Clusters, events: int, what: str) -> _Size:
+    note = (
+        f"n counted as {groups.effective_count:.1f} independent units: {groups.count} clusters, {events} with {what}, "
+        "are too few to estimate how alike answers within a cluster are"
+    )
+    return _Size(groups.effective_count, note)
+
+
+def _adjusted(size: _Size, n: int, groups: Clusters, confidence: float, *, capped: bool = True) -> float:
+    """Korn and Graubard's t-adjustment of an estimated size, then the cap: clustering never adds information."""
+    normal, worth = float(special.ndtri(confidence)), size.n
+    if size.note is None and abs(normal) > 1e-6:
+        worth *= (normal / t_quantile(confidence, groups.count - 1)) ** 2
+    return min(worth, float(n)) if capped else worth
