@@ -144,7 +144,7 @@ def effective_sample_size(outcomes: ArrayLike, clusters: ArrayLike | None = None
     groups = clusters_of(clusters, y.size)
     if groups.singletons and bool(np.isin(y, (0.0, 1.0)).all()):
         return float(y.size)
-    size, _ = _proportion_size(y, groups)
+    size = _proportion_size(y, groups)
     return _adjusted(size, y.size, groups, check_confidence(confidence))
 
 
