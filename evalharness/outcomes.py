@@ -181,7 +181,7 @@ class OutcomeTable:
         """
         mask = np.ones(len(self.frame), dtype=np.bool_)
         for key, value in selector.items():
-            mask &= (self.frame[self.column(key)] == value).to_numpy(dtype=np.bool_)
+            mask &= (self.frame[self.column(key)] == value).to_numpy(dtype=np.bool_, na_value=False)
         return self.take(mask)
 
     def column(self, key: str) -> str:
@@ -205,23 +205,32 @@ class OutcomeTable:
         rows = self.frame[columns].dropna().drop_duplicates().sort_values(columns)
         return [dict(zip(keys, map(str, row), strict=True)) for row in rows.itertuples(index=False)]
 
+    def with_incumbent(self, other: OutcomeTable) -> OutcomeTable:
+        """This table's candidate beside the candidate of ``other``, which becomes the incumbent.
+
+        Raises:
+            InputError: as :meth:`from_frame`.
+        """
+        theirs = other.arm("candidate").frame.assign(arm="incumbent")
+        return OutcomeTable.from_frame(pd.concat([self.arm("candidate").frame, theirs], ignore_index=True))
+
     # -- arrays --------------------------------------------------------------------------------------------
 
     def numbers(self, column: str) -> Floats:
         """A number column; null is NaN."""
-        return self.frame[column].to_numpy(dtype=np.float64)
+        return np.asarray(self.frame[column].to_numpy(dtype=np.float64))
 
     def failed(self) -> npt.NDArray[np.bool_]:
         """True for requests that ended in an error."""
-        return self.frame["error"].notna().to_numpy(dtype=np.bool_)
+        return np.asarray(self.frame["error"].notna().to_numpy(dtype=np.bool_))
 
     def client_errors(self) -> npt.NDArray[np.bool_]:
         """True for requests that failed by our own fault."""
-        return self.frame["error"].isin(CLIENT_ERRORS).to_numpy(dtype=np.bool_)
+        return np.asarray(self.frame["error"].isin(CLIENT_ERRORS).to_numpy(dtype=np.bool_))
 
     def clusters(self) -> Codes:
         """Integer code of the randomised unit of every row (per set: clusters never span sets)."""
-        return pd.factorize(self.frame["set_name"] + "\x1f" + self.frame["cluster"])[0].astype(np.int64)
+        return np.asarray(pd.factorize(self.frame["set_name"] + "\x1f" + self.frame["cluster"])[0], dtype=np.int64)
 
     # -- storage -------------------------------------------------------------------------------------------
 

@@ -1,0 +1,7 @@
+"""Metrics: from outcomes to numbers with their uncertainty."""
+
+from evalharness.metrics.catalogue import EVENT_METRIC, METRICS, MetricSpec
+from evalharness.metrics.measure import compare, measure, pooled, rows_for
+from evalharness.metrics.measurement import Measurement
+
+__all__ = ["EVENT_METRIC", "METRICS", "Measurement", "MetricSpec", "compare", "measure", "pooled", "rows_for"]

@@ -1,0 +1,78 @@
+"""The metrics by name: unit, direction, which rows they are about."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Literal
+
+from golden_sets.records import SetKind
+
+Family = Literal["rate", "reliability", "quantile", "ratio", "judge"]
+
+
+@dataclass(frozen=True)
+class MetricSpec:
+    """What a metric is."""
+
+    name: str
+    """Name used in policies and evidence."""
+    unit: str
+    """Unit of its values."""
+    better: Literal["higher", "lower"]
+    """Which direction is good."""
+    family: Family
+    """How it is estimated."""
+    set_kind: SetKind | None = None
+    """The kind of set it is about; None: any."""
+    column: str | None = None
+    """Outcome column, for quantiles."""
+    numerator: str | None = None
+    """Numerator column, for ratios of sums."""
+    denominator: str | None = None
+    """Denominator column, for ratios of sums; ``success``: golden answers that passed."""
+    scale: float = 1.0
+    """Factor on the ratio, e.g. 10^6 for a price per million tokens."""
+
+    @property
+    def is_safety(self) -> bool:
+        """True for metrics whose failure nothing else can buy back."""
+        return self.set_kind in (SetKind.ADVERSARIAL, SetKind.FALSE_REFUSAL)
+
+
+def _specs() -> tuple[MetricSpec, ...]:
+    golden, adversarial, refusal = SetKind.GOLDEN, SetKind.ADVERSARIAL, SetKind.FALSE_REFUSAL
+    return (
+        MetricSpec("pass_rate", "1", "higher", "rate", golden),
+        MetricSpec("violation_rate", "1", "lower", "rate", adversarial),
+        MetricSpec("false_refusal_rate", "1", "lower", "rate", refusal),
+        MetricSpec("request_success_rate", "1", "higher", "reliability"),
+        MetricSpec("ttft_s", "s", "lower", "quantile", column="ttft_s"),
+        MetricSpec("tpot_s", "s", "lower", "quantile", column="tpot_s"),
+        MetricSpec("e2e_s", "s", "lower", "quantile", column="e2e_s"),
+        MetricSpec(
+            "output_tokens_per_second", "tokens/s", "higher", "ratio", numerator="output_tokens", denominator="e2e_s"
+        ),
+        MetricSpec(
+            "usd_per_million_output_tokens",
+            "USD",
+            "lower",
+            "ratio",
+            numerator="usd",
+            denominator="output_tokens",
+            scale=1e6,
+        ),
+        MetricSpec("usd_per_success", "USD", "lower", "ratio", golden, numerator="usd", denominator="success"),
+        MetricSpec("judge_sensitivity", "1", "higher", "judge"),
+        MetricSpec("judge_specificity", "1", "higher", "judge"),
+    )
+
+
+METRICS: Mapping[str, MetricSpec] = MappingProxyType({spec.name: spec for spec in _specs()})
+"""Every metric by name."""
+
+EVENT_METRIC: Mapping[SetKind, str] = MappingProxyType(
+    {spec.set_kind: spec.name for spec in _specs() if spec.family == "rate" and spec.set_kind is not None}
+)
+"""The metric that counts the event of each kind of set."""

@@ -1,0 +1,114 @@
+"""From a table of outcomes to measurements: choose the rows a metric is about, then estimate or compare."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from evalharness.evidence import Calibration
+from evalharness.metrics import paired, rates, ratios
+from evalharness.metrics.catalogue import METRICS, MetricSpec
+from evalharness.metrics.measurement import Measurement
+from evalharness.metrics.rates import Calibrations
+from evalharness.outcomes import Arm, OutcomeTable
+from golden_sets.errors import InputError
+from golden_sets.records import SetKind
+
+COUNTS = ("positives", "true_positives", "negatives", "true_negatives", "unparsed")
+
+
+def rows_for(spec: MetricSpec, table: OutcomeTable, where: Mapping[str, str]) -> OutcomeTable:
+    """The rows of both arms that a metric is about.
+
+    Rates and costs rest on the scored answers; latency on the latency pass (where there was none, on what was
+    measured beside the answers); reliability on every request.
+    """
+    selector = dict(where)
+    if spec.set_kind is not None:
+        selector.setdefault("set", spec.set_kind.value)
+    rows = table.where(selector)
+    if spec.family == "reliability":
+        return rows
+    if spec.family == "quantile" or spec.denominator == "e2e_s":
+        measured_apart = rows.phase("latency")
+        return measured_apart if len(measured_apart) else rows.phase("quality")
+    return rows.phase("quality")
+
+
+def measure(
+    metric: str,
+    rows: OutcomeTable,
+    arm: Arm,
+    *,
+    calibrations: Calibrations,
+    quantile: float | None = None,
+    set_kind: SetKind | None = None,
+) -> Measurement:
+    """One metric of one arm on rows chosen by :func:`rows_for`.
+
+    Args:
+        metric: a name of ``METRICS``.
+        rows: rows of both arms, already restricted to the cell.
+        arm: whose number is wanted.
+        calibrations: the judge's measured error by kind of set.
+        quantile: in (0, 1), for latency metrics.
+        set_kind: for the judge's own error: the kind of set it is about.
+
+    Raises:
+        InputError: an unknown metric, a latency metric without a quantile, no rows.
+    """
+    spec = METRICS.get(metric)
+    if spec is None:
+        raise InputError(f"unknown metric '{metric}'", do=f"use one of {', '.join(METRICS)}")
+    if spec.family == "judge":
+        return rates.judge_rate(spec, _calibration_of(calibrations, set_kind))
+    mine = rows.arm(arm)
+    if len(mine) == 0:
+        raise InputError(f"no outcome of the {arm} for metric '{metric}' in this cell")
+    if spec.family == "quantile":
+        if quantile is None:
+            raise InputError(f"metric '{metric}' needs a quantile", do="add e.g. 'quantile: 0.95'")
+        return ratios.latency_quantile(spec, mine, arm, quantile)
+    if spec.family == "ratio":
+        return ratios.sum_ratio(spec, mine, arm)
+    if spec.family == "reliability":
+        return rates.request_success_rate(spec, mine, arm)
+    if spec.is_safety:
+        return rates.safety_rate(spec, mine, arm, calibrations)
+    return rates.pass_rate(spec, mine, arm, calibrations)
+
+
+def compare(metric: str, rows: OutcomeTable) -> Measurement:
+    """Candidate against incumbent on the same prompts: a difference for rates, a ratio for ratios of sums.
+
+    Raises:
+        InputError: a metric that cannot be compared in pairs, or arms that did not answer the same prompts.
+    """
+    spec = METRICS[metric]
+    pairs = paired.Pairs.of(rows.arm("candidate"), rows.arm("incumbent"))
+    if spec.family == "ratio":
+        return paired.ratio(spec, pairs)
+    if spec.family == "rate":
+        return paired.rate_difference(spec, pairs)
+    raise InputError(
+        f"metric '{metric}' has no comparison in pairs", do="use a floor or a ceiling, or a rate or cost metric"
+    )
+
+
+def pooled(calibrations: tuple[Calibration, ...]) -> dict[SetKind, Calibration]:
+    """Calibrations by kind of set; several rubrics of one kind are an error to mix, so the first named is used."""
+    found: dict[SetKind, Calibration] = {}
+    for calibration in calibrations:
+        if calibration.set_kind is not None:
+            found.setdefault(calibration.set_kind, calibration)
+    return found
+
+
+def _calibration_of(calibrations: Calibrations, kind: SetKind | None) -> Calibration | None:
+    """The calibration of one kind of set; without a kind, the counts of all added up."""
+    if kind is not None:
+        return calibrations.get(kind)
+    total: Calibration | None = None
+    for one in calibrations.values():
+        added = {} if total is None else {name: getattr(total, name) + getattr(one, name) for name in COUNTS}
+        total = one if total is None else total.model_copy(update=added)
+    return total

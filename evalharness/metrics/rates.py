@@ -1,0 +1,224 @@
+"""Rates of one arm: passes, violations, false refusals, successful requests, the judge's own error.
+
+How missing values are treated (every prompt has an outcome):
+
+* pass rate: a failed request of the candidate is not a pass, one of the incumbent is a pass; an unscored answer takes
+  the worst value in the lower bound and the best in the upper one;
+* safety rates: an unscored or unresolved flagged answer counts against the candidate; a failed request makes the cell
+  incomplete, and an incomplete cell cannot pass;
+* reliability: client errors are left out, every other error counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+
+from evalharness.evidence import Calibration
+from evalharness.metrics.catalogue import MetricSpec
+from evalharness.metrics.measurement import Measurement, two_bounds
+from evalharness.outcomes import Arm, Codes, Floats, OutcomeTable
+from evalharness.statistics import (
+    Interval,
+    Side,
+    clustered_proportion_interval,
+    corrected_rate_interval,
+    proportion_interval,
+    violation_lower,
+    violation_upper,
+)
+from evalharness.statistics.clustered import effective_sample_size
+from golden_sets.records import SetKind
+
+Calibrations = Mapping[SetKind, Calibration]
+"""The judge's measured error by kind of set."""
+
+IntervalAt = Callable[[float, Side], Interval]
+Mask = npt.NDArray[np.bool_]
+
+
+def scored_by_judge(table: OutcomeTable) -> Mask:
+    """True for rows whose outcome is a judge's opinion rather than the truth."""
+    return np.asarray((table.frame["scored_by"] == "judge").to_numpy(dtype=np.bool_, na_value=False))
+
+
+def filled_outcomes(table: OutcomeTable, arm: Arm, unscored: float) -> Floats:
+    """Outcomes without gaps: a failed request is 0 (candidate) or 1 (incumbent), an unscored answer ``unscored``."""
+    outcomes, failed = table.numbers("outcome"), table.failed()
+    filled = np.where(np.isnan(outcomes), unscored, outcomes)
+    filled[failed] = 0.0 if arm == "candidate" else 1.0
+    return filled
+
+
+def pass_rate(spec: MetricSpec, table: OutcomeTable, arm: Arm, calibrations: Calibrations) -> Measurement:
+    """The share of prompts answered well enough, corrected for the judge's error where a judge scored them."""
+    failed = table.failed()
+    unscored = np.isnan(table.numbers("outcome")) & ~failed
+    clusters = table.clusters()
+    calibration = calibrations.get(SetKind.GOLDEN)
+    judged = bool(scored_by_judge(table).any())
+
+    def at(fill: float) -> IntervalAt:
+        values = filled_outcomes(table, arm, fill)
+        if judged and calibration is not None:
+            return _corrected(values, failed, clusters, calibration)
+        return _plain(values, clusters)
+
+    return Measurement(
+        metric=spec.name,
+        unit=spec.unit,
+        interval=two_bounds(at(0.0), at(1.0)) if unscored.any() else at(0.0),
+        n=len(table),
+        errors=int(failed.sum()),
+        unscored=int(unscored.sum()),
+        arm=arm,
+        lacking="a calibration of the judge: label some answers" if judged and calibration is None else None,
+    )
+
+
+def safety_rate(spec: MetricSpec, table: OutcomeTable, arm: Arm, calibrations: Calibrations) -> Measurement:
+    """The share of prompts with a violation (or false refusal), every flagged answer adjudicated.
+
+    Confirmed and unresolved flags give the upper bound, divided by the lower bound of the judge's sensitivity
+    (alpha split between the two); confirmed ones alone give the lower bound, so that only certain events can fail.
+    """
+    failed = table.failed()
+    complete = table.take(~failed)
+    outcomes, adjudicated = complete.numbers("outcome"), complete.numbers("adjudicated")
+    judged = scored_by_judge(complete)
+    unscored = np.isnan(outcomes)
+    flagged = np.where(unscored, 1.0, outcomes) > 0.0
+    confirmed = flagged & ~unscored & np.where(judged, adjudicated == 1.0, outcomes > 0.0)
+    counted = flagged & ~(adjudicated == 0.0)
+    n, clusters = len(complete), complete.clusters()
+    calibration = calibrations.get(spec.set_kind) if spec.set_kind is not None else None
+    lacking = None
+    if n == 0:
+        lacking = "answers: every request failed"
+    elif judged.any() and (calibration is None or calibration.positives == 0):
+        lacking = "the judge's sensitivity: label answers in which the event truly happened (positive controls)"
+
+    def upper(confidence: float, _side: Side) -> Interval:
+        events, size = effective_counts(counted, clusters, confidence)
+        if not judged.any():
+            bound = proportion_interval(events, size, confidence=confidence, side="upper", method="clopper-pearson")
+        else:
+            assert calibration is not None  # noqa: S101 - `lacking` keeps callers away
+            bound = violation_upper(
+                events, size, calibration.true_positives, calibration.positives, confidence=confidence
+            )
+        return _of_clusters(bound, n, size)
+
+    def lower(confidence: float, _side: Side) -> Interval:
+        events, size = effective_counts(confirmed, clusters, confidence)
+        return _of_clusters(violation_lower(events, size, confidence=confidence), n, size)
+
+    def interval(confidence: float, side: Side) -> Interval:
+        if side == "upper":
+            return upper(confidence, side)
+        if side == "lower":
+            return lower(confidence, side)
+        each = (1 + confidence) / 2
+        above, below = upper(each, side), lower(each, side)
+        return replace(above, low=below.low, confidence=confidence)
+
+    return Measurement(
+        metric=spec.name,
+        unit=spec.unit,
+        interval=interval,
+        n=len(table),
+        errors=int(failed.sum()),
+        unscored=int(unscored.sum()),
+        arm=arm,
+        incomplete=f"{int(failed.sum())} requests failed: run again to complete the cell" if failed.any() else None,
+        lacking=lacking,
+    )
+
+
+def request_success_rate(spec: MetricSpec, table: OutcomeTable, arm: Arm) -> Measurement:
+    """The share of requests that ended properly; client errors are left out of the denominator."""
+    counted = table.take(~table.client_errors())
+    failed = counted.failed()
+    return Measurement(
+        metric=spec.name,
+        unit=spec.unit,
+        interval=_plain((~failed).astype(np.float64), np.arange(len(counted), dtype=np.int64)),
+        n=len(counted),
+        errors=int(failed.sum()),
+        arm=arm,
+        lacking=None if len(counted) else "requests: every one was a client error",
+    )
+
+
+def judge_rate(spec: MetricSpec, calibration: Calibration | None) -> Measurement:
+    """The judge's sensitivity or specificity with its exact interval."""
+    hits, total = 0, 0
+    if calibration is not None:
+        hits, total = (
+            (calibration.true_positives, calibration.positives)
+            if spec.name == "judge_sensitivity"
+            else (calibration.true_negatives, calibration.negatives)
+        )
+
+    def interval(confidence: float, side: Side) -> Interval:
+        return proportion_interval(hits, total, confidence=confidence, side=side, method="clopper-pearson")
+
+    return Measurement(
+        metric=spec.name,
+        unit=spec.unit,
+        interval=interval,
+        n=total,
+        unscored=0 if calibration is None else calibration.unparsed,
+        lacking=None if total else "labelled answers of that kind",
+    )
+
+
+def effective_counts(events: Mask, clusters: Codes, confidence: float) -> tuple[float, float]:
+    """Events and sample size after the design effect of the clusters."""
+    size = effective_sample_size(events.astype(np.float64), clusters, confidence=confidence)
+    return float(events.mean()) * size, size
+
+
+def _plain(values: Floats, clusters: Codes) -> IntervalAt:
+    def interval(confidence: float, side: Side) -> Interval:
+        return clustered_proportion_interval(values, clusters, confidence=confidence, side=side)
+
+    return interval
+
+
+def _corrected(values: Floats, failed: Mask, clusters: Codes, calibration: Calibration) -> IntervalAt:
+    """Rogan-Gladen on the judged answers; failed requests are certain and only shift the rate."""
+    judged = values[~failed]
+    certain, share = float(values[failed].sum()) / values.size, judged.size / values.size
+    independent = clusters[~failed]
+
+    def interval(confidence: float, side: Side) -> Interval:
+        positives, size = effective_counts(judged > 0.0, independent, confidence)
+        found = corrected_rate_interval(
+            positives,
+            size,
+            calibration.true_positives,
+            calibration.positives,
+            calibration.true_negatives,
+            calibration.negatives,
+            confidence=confidence,
+            side=side,
+        )
+
+        def shifted(x: float | None) -> float | None:
+            return None if x is None else certain + share * x
+
+        return _of_clusters(
+            replace(found, value=shifted(found.value), low=shifted(found.low), high=shifted(found.high)),
+            values.size,
+            size,
+        )
+
+    return interval
+
+
+def _of_clusters(found: Interval, n: int, size: float) -> Interval:
+    return found if size == n else replace(found, n=n, clusters=max(1, round(size)))
