@@ -26,6 +26,9 @@ from golden_sets.problems import Problem, raise_errors
 
 R = TypeVar("R", bound=BaseModel)
 
+_PLAIN_TAGS = frozenset(
+    f"tag:yaml.org,2002:{name}" for name in ("map", "seq", "str", "int", "float", "bool", "null", "merge")
+)
 MAX_NODES = 200_000
 """Values a file may hold once its aliases are expanded: a guard against alias bombs."""
 
@@ -107,7 +110,7 @@ def read_yaml(path: Path) -> YamlDocument:
         if node is None:
             raise InputError("the file is empty", where=path)
         _check_size(node, path)
-        _check_keys(node, path)
+        _check_nodes(node, path)
         return YamlDocument(path, loader.construct_document(node), node)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
@@ -168,7 +171,8 @@ def _check_size(root: yaml.Node, path: Path) -> None:
         raise InputError("nested too deeply", where=path) from error
 
 
-def _check_keys(root: yaml.Node, path: Path) -> None:
+def _check_nodes(root: yaml.Node, path: Path) -> None:
+    """Refuse duplicate keys, keys that are no text, and values that are not JSON."""
     pending, seen = [root], set()
     while pending:
         node = pending.pop()
@@ -176,6 +180,8 @@ def _check_keys(root: yaml.Node, path: Path) -> None:
             continue
         seen.add(id(node))
         pending.extend(_children(node))
+        if node.tag not in _PLAIN_TAGS or (node.tag.endswith(":float") and "n" in node.value.lower()):
+            raise InputError(f"'{node.value}' is no plain value", where=f"{path}:{node.start_mark.line + 1}")
         if not isinstance(node, yaml.MappingNode):
             continue
         lines: dict[Hashable, int] = {}
