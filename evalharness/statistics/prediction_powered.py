@@ -100,10 +100,10 @@ def ppi_paired_interval(
     """Interval for the true mean difference candidate - incumbent, from judged differences on every prompt.
 
     theta = lambda * mean(judged) + weighted mean over labelled (true - lambda * judged), power-tuned, with the
-    cluster-robust variance of its linearisation (labelled prompts are part of all prompts). The half-width h solves
-    h^2 = t^2 V + z^2 h / m, m the effective number of labelled units: an error the labels did not show may exist at a
-    rate of h, as in Tango's interval, so labels without any event leave z^2 / m and never zero. When the tuning
-    weight is below 0.1 the judge is dropped and the labels alone give Tango's interval.
+    cluster-robust variance of its linearisation (labelled prompts are part of all prompts). The half-width is widened
+    for skew and for events that the labels did not show (see `_half_width`): m labels without any event still leave
+    t^2 / m, as in Tango's interval, and never zero. When the tuning weight is below 0.1 the judge is dropped and the
+    labels alone give Tango's interval.
 
     Args:
         judged_difference_all: shape (N,), judged difference of each prompt, in [-1, 1].
@@ -138,8 +138,8 @@ def ppi_paired_interval(
     value = min(1.0, max(-1.0, estimate.value))
     below, above = tails(confidence, side)
     labelled = sample.effective_labels
-    low = None if below is None else max(-1.0, value - _half_width(estimate.variance, labelled, units, below))
-    high = None if above is None else min(1.0, value + _half_width(estimate.variance, labelled, units, above))
+    low = None if below is None else max(-1.0, value - _half_width(estimate, labelled, units, below, downward=True))
+    high = None if above is None else min(1.0, value + _half_width(estimate, labelled, units, above, downward=False))
     return Interval(value, low, high, confidence, "ppi-paired", f.size, groups.count, estimate.note(y.size))
 
 
@@ -151,6 +151,10 @@ class _Estimate:
     variance: float
     weight: float
     """The tuning weight lambda, in [0, 1]."""
+    second: float
+    """Sum of squared residuals of the independent units."""
+    third: float
+    """Sum of cubed residuals of the independent units."""
 
     def note(self, labels: int) -> str:
         return f"{labels} labels, tuning weight {self.weight:.2f}"
@@ -198,15 +202,24 @@ class _Sample:
         # One degree of freedom went to the mean and, where the judge is used, one to the tuned weight.
         used = 2 if weight > 0 else 1
         correction = self.labelled_units / max(1, self.labelled_units - used)
-        variance = correction * float(residual @ residual)
-        return _Estimate(truth_mean + weight * (judged_mean - labelled_mean), variance, weight)
+        second, third = float(residual @ residual), float(np.sum(residual**3))
+        value = truth_mean + weight * (judged_mean - labelled_mean)
+        return _Estimate(value, correction * second, weight, second, third)
 
 
-def _half_width(variance: float, labelled: float, units: int, confidence: float) -> float:
-    """Positive root of h^2 = t^2 V + z^2 h / m; negative below 50 % confidence, like every one-sided bound."""
+def _half_width(estimate: _Estimate, labelled: float, units: int, confidence: float, *, downward: bool) -> float:
+    """Positive root of h^2 = t^2 V + t^2 k h; negative below 50 % confidence, like every one-sided bound.
+
+    k is the size of an event that pulls the estimate towards the bound: the third over the second moment of the
+    residuals in that direction, with z^2 pseudo-events of one whole label. Rare one-sided events make V grow with the
+    distance from the estimate (k = 1 / m, Wilson and Tango); many balanced ones do not (k = 0, normal theory).
+    """
     t, z = t_quantile(confidence, units - 1), float(special.ndtri(confidence))
-    unseen = z * z / labelled
-    return math.copysign((unseen + math.sqrt(unseen**2 + 4 * t * t * variance)) / 2, z)
+    unit, third = 1.0 / labelled, -estimate.third if downward else estimate.third
+    pseudo = z * z
+    skew = max(0.0, (third + pseudo * unit**3) / (estimate.second + pseudo * unit**2)) if pseudo > 0 else 0.0
+    shift = t * t * skew
+    return math.copysign((shift + math.sqrt(shift**2 + 4 * t * t * estimate.variance)) / 2, z)
 
 
 def _t_adjusted(size: float, labels: int, confidence: float) -> float:
