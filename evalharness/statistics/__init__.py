@@ -8,6 +8,15 @@ from evalharness.statistics.clustered import (
     clustered_mean_interval,
     clustered_paired_interval,
     clustered_proportion_interval,
+    effective_sample_size,
+)
+from evalharness.statistics.confidence_sequences import (
+    MeanSequence,
+    SequenceBounds,
+    SequenceMethod,
+    mean_sequence,
+    mean_sequence_interval,
+    paired_sequence_interval,
 )
 from evalharness.statistics.corrected import corrected_rate_interval, youden_lower
 from evalharness.statistics.interval import Interval, Side
@@ -22,6 +31,23 @@ from evalharness.statistics.proportions import (
 )
 from evalharness.statistics.quantiles import quantile_interval, quantile_n_for_bound, quantile_ranks
 from evalharness.statistics.ratios import log_ratio_interval, ratio_of_sums_interval
+from evalharness.statistics.sequential import (
+    Boundaries,
+    Crossing,
+    Spending,
+    boundaries,
+    crossing,
+    drift_for_power,
+    inflation,
+    spending,
+)
+from evalharness.statistics.sequential_design import (
+    BinomialPath,
+    SequentialDesign,
+    binomial_path,
+    design_sequence,
+    floor_counts,
+)
 from evalharness.statistics.sizing import (
     Direction,
     power_for_limit,
@@ -36,21 +62,40 @@ from evalharness.statistics.sizing import (
 from evalharness.statistics.violations import violation_lower, violation_upper
 
 __all__ = [
+    "BinomialPath",
+    "Boundaries",
+    "Crossing",
     "Direction",
     "Interval",
+    "MeanSequence",
     "ProportionMethod",
+    "SequenceBounds",
+    "SequenceMethod",
+    "SequentialDesign",
     "Side",
+    "Spending",
+    "binomial_path",
+    "boundaries",
     "clustered_mean_interval",
     "clustered_paired_interval",
     "clustered_proportion_interval",
     "cohen_kappa",
     "corrected_rate_interval",
+    "crossing",
+    "design_sequence",
+    "drift_for_power",
+    "effective_sample_size",
+    "floor_counts",
     "holm",
+    "inflation",
     "kappa_interval",
     "log_ratio_interval",
+    "mean_sequence",
+    "mean_sequence_interval",
     "p_value_by_inversion",
     "paired_interval",
     "paired_lower",
+    "paired_sequence_interval",
     "paired_upper",
     "power_for_limit",
     "power_for_margin",
@@ -68,6 +113,7 @@ __all__ = [
     "size_for_half_width",
     "size_for_limit",
     "size_for_margin",
+    "spending",
     "textbook_size",
     "violation_lower",
     "violation_upper",

@@ -12,6 +12,7 @@ boundary into a one-sided bound at confidence 1 - nominal alpha of that look, an
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -23,11 +24,12 @@ from scipy import optimize, special
 from evalharness.statistics._inputs import Vector, vector
 from golden_sets.errors import InputError
 
-Spending = Literal["obrien-fleming", "pocock", "linear", "quadratic"]
-"""How alpha is spent: ``obrien-fleming`` almost all at the end, ``pocock`` early; t and t^2 lie between."""
+Spending = Literal["obrien-fleming", "pocock", "linear", "quadratic", "cubic"]
+"""How alpha is spent: ``obrien-fleming`` almost all at the end, ``pocock`` early; t, t^2 and t^3 lie between."""
 
+_POWERS: dict[str, int] = {"linear": 1, "quadratic": 2, "cubic": 3}
 _REACH = 8.0
-_GRID = 400
+_GRID = 240
 NEVER = 40.0
 """A boundary that cannot be crossed (no alpha is spent at that look)."""
 
@@ -62,7 +64,7 @@ def spending(kind: Spending, alpha: float, fraction: float) -> float:
     """Alpha spent by information fraction t: alpha at t = 1, 0 at t = 0.
 
     obrien-fleming: 2 - 2 Phi(z_{alpha/2} / sqrt(t)); pocock: alpha log(1 + (e - 1) t); linear: alpha t; quadratic:
-    alpha t^2.
+    alpha t^2; cubic: alpha t^3.
 
     Raises:
         InputError: alpha outside (0, 1), fraction outside [0, 1], unknown kind.
@@ -77,11 +79,9 @@ def spending(kind: Spending, alpha: float, fraction: float) -> float:
         return float(2 * special.ndtr(special.ndtri(alpha / 2) / math.sqrt(fraction)))
     if kind == "pocock":
         return alpha * math.log1p((math.e - 1) * fraction)
-    if kind == "linear":
-        return alpha * fraction
-    if kind == "quadratic":
-        return alpha * fraction**2
-    raise InputError(f"unknown spending function '{kind}'", do="use obrien-fleming, pocock, linear or quadratic")
+    if kind in _POWERS:
+        return float(alpha * fraction ** _POWERS[kind])
+    raise InputError(f"unknown spending function '{kind}'", do="use obrien-fleming, pocock, linear, quadratic or cubic")
 
 
 def boundaries(fractions: Sequence[float], *, alpha: float = 0.05, kind: Spending = "obrien-fleming") -> Boundaries:
@@ -92,7 +92,7 @@ def boundaries(fractions: Sequence[float], *, alpha: float = 0.05, kind: Spendin
     """
     times = _looks(fractions)
     targets = [spending(kind, alpha, t) for t in times]
-    path, limits = _Path(times, 0.0), []
+    path, limits = Path(times, 0.0), []
     spent = 0.0
     for look, target in enumerate(targets):
         limit = path.limit_for(look, target - spent)
@@ -120,7 +120,7 @@ def crossing(
     bottoms = np.full(len(times), -NEVER) if lower is None else vector(list(lower), "lower", length=len(times))
     if (bottoms > tops).any():
         raise InputError("a lower boundary lies above the upper one")
-    path = _Path(times, drift)
+    path = Path(times, drift)
     steps = [path.step(look, float(bottoms[look]), float(tops[look])) for look in range(len(times))]
     ups, downs = [s[0] for s in steps], [s[1] for s in steps]
     stopped = [u + d for u, d in zip(ups, downs, strict=True)]
@@ -148,13 +148,13 @@ def inflation(bounds: Boundaries, *, alpha: float = 0.05, power: float = 0.8) ->
     return (drift_for_power(bounds.fractions, bounds.z, power=power) / fixed) ** 2
 
 
-class _Path:
+class Path:
     """Density of the running sum S(t) = Z sqrt(t) among paths that have not stopped, by recursive integration."""
 
     def __init__(self, times: list[float], drift: float) -> None:
         self._times, self._drift = times, drift
-        self._grid: Vector | None = None
-        self._mass: Vector | None = None
+        self._grid: Vector = np.zeros(1)
+        self._mass: Vector = np.ones(1)
 
     def step(self, look: int, bottom: float, top: float) -> tuple[float, float]:
         """Move to a look: (chance to cross the top, chance to cross the bottom), keeping what lies between."""
@@ -167,16 +167,18 @@ class _Path:
         self._grid, self._mass = nodes, weights * self._density(look, nodes)
         return up, down
 
-    def limit_for(self, look: int, alpha: float) -> float:
-        """Z above which exactly ``alpha`` of all paths cross at this look."""
-        root = math.sqrt(self._times[look])
+    def limit_for(self, look: int, alpha: float, *, downward: bool = False) -> float:
+        """Z beyond which exactly ``alpha`` of all paths lie at this look; NEVER (or -NEVER) for no alpha."""
+        root, sign = math.sqrt(self._times[look]), -1.0 if downward else 1.0
 
         def excess(z: float) -> float:
-            return self._tail(look, lambda gap: special.ndtr(-gap), z * root) - alpha
+            return self._tail(look, lambda gap: special.ndtr(-sign * gap), sign * z * root) - alpha
 
-        if excess(NEVER / 2) > 0 or alpha <= 0:
-            return NEVER
-        return float(optimize.brentq(excess, -NEVER, NEVER / 2, xtol=1e-10))
+        if alpha <= 0 or excess(NEVER / 2) > 0:
+            return sign * NEVER
+        if excess(-NEVER) <= 0:
+            return -sign * NEVER
+        return sign * float(optimize.brentq(excess, -NEVER, NEVER / 2, xtol=1e-10))
 
     def _increment(self, look: int) -> tuple[float, float]:
         gap = self._times[look] - (self._times[look - 1] if look else 0.0)
@@ -184,18 +186,12 @@ class _Path:
 
     def _tail(self, look: int, tail: Callable[[Vector], Vector], edge: float) -> float:
         mean, deviation = self._increment(look)
-        start, mass = (
-            (np.zeros(1), np.ones(1)) if self._grid is None or self._mass is None else (self._grid, self._mass)
-        )
-        return float(mass @ tail((edge - start - mean) / deviation))
+        return float(self._mass @ tail((edge - self._grid - mean) / deviation))
 
     def _density(self, look: int, points: Vector) -> Vector:
         mean, deviation = self._increment(look)
-        start, mass = (
-            (np.zeros(1), np.ones(1)) if self._grid is None or self._mass is None else (self._grid, self._mass)
-        )
-        gaps = (points[:, None] - start[None, :] - mean) / deviation
-        return np.asarray(np.exp(-0.5 * gaps**2) @ mass / (deviation * math.sqrt(2 * math.pi)), dtype=np.float64)
+        gaps = (points[:, None] - self._grid[None, :] - mean) / deviation
+        return np.asarray(np.exp(-0.5 * gaps**2) @ self._mass / (deviation * math.sqrt(2 * math.pi)), dtype=np.float64)
 
 
 def _quadrature(low: float, high: float) -> tuple[Vector, Vector]:
@@ -212,7 +208,7 @@ _LEGENDRE: tuple[Vector, Vector] = np.polynomial.legendre.leggauss(_GRID)
 
 def _looks(fractions: Sequence[float]) -> list[float]:
     times = vector(list(fractions), "fractions", low=0.0, high=1.0).tolist()
-    if times[0] <= 0 or abs(times[-1] - 1.0) > 1e-9 or any(b <= a for a, b in zip(times, times[1:], strict=False)):
+    if times[0] <= 0 or abs(times[-1] - 1.0) > 1e-9 or any(b <= a for a, b in itertools.pairwise(times)):
         raise InputError(f"looks must increase from above 0 to 1, got {times}")
     return [float(t) for t in times]
 
