@@ -1,0 +1,9 @@
+"""The registry: content-addressed blobs, an append-only Merkle ledger, and channels that move by compare-and-set."""
+
+from gates.registry.channels import ChannelState, Move
+from gates.registry.ledger import Checkpoint, Event
+from gates.registry.registry import Registry
+from gates.registry.verification import Verification
+from gates.registry.versions import Version
+
+__all__ = ["ChannelState", "Checkpoint", "Event", "Move", "Registry", "Verification", "Version"]

@@ -1,0 +1,73 @@
+"""Content-addressed blobs: manifests, plans, policies, evidence, outcomes and decisions, each under its digest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from sqlalchemy import Connection, insert, select
+
+from gates.registry.tables import BLOBS
+from golden_sets.digests import Digest, canonical_json, digest_bytes
+from golden_sets.errors import InfrastructureError, InputError
+from golden_sets.records import Record
+
+JSON = "application/json"
+PARQUET = "application/vnd.apache.parquet"
+
+
+def put_blob(connection: Connection, data: bytes, *, media_type: str, expected: Digest | None = None) -> Digest:
+    """Store bytes under their digest; storing the same bytes again changes nothing.
+
+    Raises:
+        InputError: the bytes do not have the expected digest.
+    """
+    digest = digest_bytes(data)
+    if expected is not None and digest != expected:
+        raise InputError(
+            f"the contents have digest {digest}, expected was {expected}",
+            do="the file was changed after the record that names it was written; make both again",
+        )
+    if connection.execute(select(BLOBS.c.digest).where(BLOBS.c.digest == digest)).first() is None:
+        connection.execute(insert(BLOBS).values(digest=digest, media_type=media_type, size=len(data), data=data))
+    return digest
+
+
+def put_record(connection: Connection, record: Record) -> Digest:
+    """Store a record as canonical JSON: its blob has the record's own digest."""
+    return put_blob(connection, canonical_json(record.to_json()), media_type=JSON, expected=record.digest)
+
+
+def get_blob(connection: Connection, digest: Digest) -> bytes:
+    """The bytes behind a digest, hashed again before they are handed out.
+
+    Raises:
+        InputError: there is no such blob.
+        InfrastructureError: the stored bytes do not have the digest they are stored under.
+    """
+    data = connection.execute(select(BLOBS.c.data).where(BLOBS.c.digest == digest)).scalar()
+    if data is None:
+        raise InputError(f"the registry holds nothing with digest {digest}", do="see relgate registry list and log")
+    if digest_bytes(data) != digest:
+        raise InfrastructureError(
+            f"the contents stored under {digest} were changed",
+            do="run relgate registry verify and restore the database from a backup",
+        )
+    return bytes(data)
+
+
+def has_blob(connection: Connection, digest: Digest) -> bool:
+    """True where the registry holds the contents."""
+    return connection.execute(select(BLOBS.c.digest).where(BLOBS.c.digest == digest)).first() is not None
+
+
+def damaged_blobs(connection: Connection) -> Iterator[Digest]:
+    """Digests whose stored bytes or size do not fit; reads every blob, one at a time."""
+    for digest in blob_digests(connection):
+        row = connection.execute(select(BLOBS.c.data, BLOBS.c.size).where(BLOBS.c.digest == digest)).one()
+        if digest_bytes(row.data) != digest or row.size != len(row.data):
+            yield digest
+
+
+def blob_digests(connection: Connection) -> Iterable[Digest]:
+    """Digest of every blob, sorted."""
+    return connection.execute(select(BLOBS.c.digest).order_by(BLOBS.c.digest)).scalars().all()

@@ -1,0 +1,286 @@
+"""Channels: which version each stage serves, moved by compare-and-set in the transaction of the event that says so.
+
+A pointer starts at generation 0 (empty); every move adds one. Whoever moves it names the generation they looked at: if
+somebody was faster the move is refused, nothing is overwritten. The pointers can be derived from the ledger alone,
+which verification does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from sqlalchemy import Connection, insert, select, update
+
+from gates.decision import Decision, Verdict
+from gates.registry import ledger
+from gates.registry.blobs import get_blob
+from gates.registry.ledger import Event
+from gates.registry.tables import CHANNELS
+from golden_sets.digests import Digest, short
+from golden_sets.errors import InputError
+
+CHANNEL_NAMES = ("flagship", "small", "router")
+"""The channels: one line of versions each."""
+STAGES = ("shadow", "canary", "production")
+"""The stages of every channel, in the order in which a version goes through them."""
+PRODUCTION = STAGES[-1]
+
+MoveKind = Literal["seed", "promote", "rollback"]
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """One move of a pointer, as the ledger has it."""
+
+    kind: MoveKind
+    """``seed``: the first version, without a decision; ``promote``: by a passing decision; ``rollback``."""
+    digest: Digest
+    """The version it points to since."""
+    name: str
+    """That version's name when it was moved."""
+    previous: Digest | None
+    """The version before."""
+    generation: int
+    """The pointer's generation since."""
+    decision: Digest | None
+    """The decision that allowed it."""
+    reason: str
+    """Why, in the words of who did it."""
+    actor: str
+    """Who did it."""
+    time: str
+    """When, UTC."""
+    position: int
+    """The event's place in the ledger."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelState:
+    """What one stage of one channel serves now, and how it came to that."""
+
+    channel: str
+    """The channel."""
+    stage: str
+    """The stage."""
+    digest: Digest | None
+    """The version served now; None: never anything."""
+    name: str | None
+    """Its name when it was moved there."""
+    generation: int
+    """Number of moves so far; the next move must name it."""
+    history: tuple[Move, ...]
+    """All moves, oldest first."""
+
+    @property
+    def where(self) -> str:
+        """``channel/stage``, for messages."""
+        return f"{self.channel}/{self.stage}"
+
+
+def read_channel(connection: Connection, channel: str, stage: str) -> ChannelState:
+    """The state of one stage of one channel.
+
+    Raises:
+        InputError: an unknown channel or stage.
+    """
+    require_known(channel, stage)
+    pointer = connection.execute(
+        select(CHANNELS.c.digest, CHANNELS.c.generation).where(CHANNELS.c.channel == channel, CHANNELS.c.stage == stage)
+    ).first()
+    history = moves(ledger.find_events(connection, ("promoted", "rolled_back"), {"channel": channel}), stage)
+    if pointer is None:
+        return ChannelState(channel, stage, None, None, 0, history)
+    name = next((move.name for move in reversed(history) if move.digest == pointer.digest), None)
+    return ChannelState(channel, stage, pointer.digest, name, pointer.generation, history)
+
+
+def serving(connection: Connection, digest: Digest) -> tuple[str, ...]:
+    """Where a version is served now: ``channel/stage``, sorted."""
+    rows = connection.execute(select(CHANNELS.c.channel, CHANNELS.c.stage).where(CHANNELS.c.digest == digest))
+    return tuple(sorted(f"{row.channel}/{row.stage}" for row in rows))
+
+
+def moves(events: Iterable[Event], stage: str) -> tuple[Move, ...]:
+    """The moves of one stage among a channel's events given newest first; the result is oldest first."""
+    return tuple(_move(event) for event in reversed(list(events)) if event.payload["stage"] == stage)
+
+
+def require_known(channel: str, stage: str) -> None:
+    """Check the names of channel and stage.
+
+    Raises:
+        InputError: an unknown one.
+    """
+    if channel not in CHANNEL_NAMES:
+        raise InputError(f"unknown channel '{channel}'", do=f"use one of {', '.join(CHANNEL_NAMES)}")
+    if stage not in STAGES:
+        raise InputError(f"unknown stage '{stage}'", do=f"use one of {', '.join(STAGES)}")
+
+
+def promote(
+    connection: Connection,
+    state: ChannelState,
+    digest: Digest,
+    name: str,
+    *,
+    decision_digest: Digest | None,
+    actor: str,
+    reason: str,
+) -> None:
+    """Move a stage to a version that a passing decision allows, or to the first version of all (no decision).
+
+    Raises:
+        InputError: no passing decision for this version against what is served now, or a seed where one is needed.
+    """
+    if decision_digest is None:
+        _require_seed_allowed(connection, state, digest, reason)
+    else:
+        _require_passing(connection, state, digest, name, decision_digest)
+    _move_pointer(connection, state, digest)
+    ledger.append(
+        connection,
+        "promoted",
+        actor,
+        {**_payload(state, digest, name, reason), "decision": decision_digest, "seed": decision_digest is None},
+    )
+
+
+def rollback(connection: Connection, state: ChannelState, digest: Digest, *, actor: str, reason: str) -> None:
+    """Move a stage back to a version that was promoted there before.
+
+    Raises:
+        InputError: it was never promoted there, it is what is served now, or no reason is given.
+    """
+    if not reason.strip():
+        raise InputError("a rollback needs a reason", where=state.where, do='add --reason "..."')
+    approved = {move.digest: move.name for move in state.history if move.kind != "rollback"}
+    if digest not in approved:
+        raise InputError(
+            f"version {short(digest)} was never promoted to this stage",
+            where=state.where,
+            do=f"choose one of: {_names(approved) or 'none yet'}",
+        )
+    if digest == state.digest:
+        raise InputError(f"'{approved[digest]}' is what this stage serves already", where=state.where)
+    _move_pointer(connection, state, digest)
+    ledger.append(connection, "rolled_back", actor, _payload(state, digest, approved[digest], reason))
+
+
+def require_generation(state: ChannelState, expected: int) -> None:
+    """Check that nobody moved the pointer since the caller looked.
+
+    Raises:
+        InputError: the generation is another one.
+    """
+    if expected != state.generation:
+        now = "nothing" if state.digest is None else f"'{state.name}' ({short(state.digest)})"
+        raise InputError(
+            f"the channel moved meanwhile: generation {state.generation}, not {expected}; it serves {now} now",
+            where=state.where,
+            do="look at what is served now, compare with that, and promote again",
+        )
+
+
+def _require_seed_allowed(connection: Connection, state: ChannelState, digest: Digest, reason: str) -> None:
+    if state.digest is not None:
+        raise InputError(
+            f"a promotion over '{state.name}' needs a passing decision",
+            where=state.where,
+            do="run relgate release (or gate) against it and promote with that decision",
+        )
+    production = read_channel(connection, state.channel, PRODUCTION).digest
+    if production not in (None, digest):
+        raise InputError(
+            "only the first version of a channel needs no decision, and this channel is in production",
+            where=state.where,
+            do="run relgate release (or gate) against the version in production",
+        )
+    if not reason.strip():
+        raise InputError("the first version of a channel needs a reason", where=state.where, do='add --reason "..."')
+
+
+def _require_passing(
+    connection: Connection, state: ChannelState, digest: Digest, name: str, decision_digest: Digest
+) -> None:
+    if not ledger.find_events(connection, ("decided",), {"decision": decision_digest}):
+        raise InputError(
+            f"decision {short(decision_digest)} is not recorded here", where=state.where, do="run relgate gate first"
+        )
+    decision = Decision.model_validate_json(get_blob(connection, decision_digest))
+    if decision.verdict is not Verdict.PROMOTE:
+        raise InputError(
+            f"decision {short(decision_digest)} does not allow it: {decision.verdict.value}, {decision.reason}",
+            where=state.where,
+            do="see relgate report; only a decision with the verdict promote moves a channel",
+        )
+    if decision.subject_digest != digest:
+        raise InputError(
+            f"decision {short(decision_digest)} is about '{decision.subject_name}' ({short(decision.subject_digest)}), "
+            f"not about '{name}' ({short(digest)})",
+            where=state.where,
+            do="promote with the decision about this version",
+        )
+    served = {state.digest, read_channel(connection, state.channel, PRODUCTION).digest}
+    # A stage that serves nothing is measured against production; a channel that serves nothing, against nothing.
+    incumbents = served - {None} or {None}
+    if decision.incumbent_digest not in incumbents:
+        compared = "nothing" if decision.incumbent_digest is None else f"'{decision.incumbent_name}'"
+        raise InputError(
+            f"decision {short(decision_digest)} compared '{name}' with {compared}, which is not what is served now",
+            where=state.where,
+            do="gate it against the version that is served now",
+        )
+
+
+def _move_pointer(connection: Connection, state: ChannelState, digest: Digest) -> None:
+    if state.generation == 0:
+        connection.execute(
+            insert(CHANNELS).values(channel=state.channel, stage=state.stage, digest=digest, generation=1)
+        )
+        return
+    moved = connection.execute(
+        update(CHANNELS)
+        .where(
+            CHANNELS.c.channel == state.channel,
+            CHANNELS.c.stage == state.stage,
+            CHANNELS.c.generation == state.generation,
+        )
+        .values(digest=digest, generation=state.generation + 1)
+    )
+    if moved.rowcount != 1:  # pragma: no cover - writers are serialised; this is the second lock
+        raise InputError("the channel moved meanwhile", where=state.where, do="look again and repeat")
+
+
+def _payload(state: ChannelState, digest: Digest, name: str, reason: str) -> dict[str, Any]:
+    return {
+        "channel": state.channel,
+        "stage": state.stage,
+        "subject": digest,
+        "name": name,
+        "previous": state.digest,
+        "generation": state.generation + 1,
+        "reason": reason,
+    }
+
+
+def _move(event: Event) -> Move:
+    payload = event.payload
+    kind: MoveKind = "rollback" if event.type == "rolled_back" else "seed" if payload["seed"] else "promote"
+    return Move(
+        kind=kind,
+        digest=payload["subject"],
+        name=payload["name"],
+        previous=payload["previous"],
+        generation=payload["generation"],
+        decision=payload.get("decision"),
+        reason=payload["reason"],
+        actor=event.actor,
+        time=event.time,
+        position=event.position,
+    )
+
+
+def _names(versions: dict[Digest, str]) -> str:
+    return ", ".join(f"{name} ({short(digest)})" for digest, name in versions.items())

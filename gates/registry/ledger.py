@@ -1,0 +1,258 @@
+"""The ledger: events as the leaves of a Merkle log, appended inside the transaction of what they record.
+
+A leaf is the canonical JSON (RFC 8785) of ``{"actor", "payload", "position", "time", "type"}``. Beside the log lie the
+hashes of its complete subtrees (for proofs) and an index of the payloads' terms (for look-ups); both can be rebuilt
+from the events, and :mod:`gates.registry.verification` checks them against each other.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, Select, insert, select, tuple_, update
+
+from gates.registry import merkle
+from gates.registry.tables import LEDGER, LEDGER_HEAD, LEDGER_NODES, LEDGER_TERMS
+from golden_sets.digests import Digest, canonical_json
+from golden_sets.errors import InputError
+
+EVENT_TYPES = (
+    "registered",
+    "named",
+    "policy_recorded",
+    "planned",
+    "evaluated",
+    "decided",
+    "promoted",
+    "rolled_back",
+)
+"""What can happen. Later types are added at the end; a type's meaning never changes."""
+
+TERMS = ("subject", "name", "decision", "evidence", "policy", "plan", "lineage", "channel", "outcomes")
+"""Payload fields by which events can be found."""
+
+_HASH_BYTES = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One line of the ledger."""
+
+    position: int
+    """Place in the log, from 0; the order of events is this, never the clock's."""
+    time: str
+    """UTC, ISO 8601, as the writer's clock said."""
+    type: str
+    """One of ``EVENT_TYPES``."""
+    actor: str
+    """Who did it."""
+    payload: Mapping[str, Any]
+    """What happened, plain JSON data."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON data, the form that the leaf is made from."""
+        return {
+            "position": self.position,
+            "time": self.time,
+            "type": self.type,
+            "actor": self.actor,
+            "payload": dict(self.payload),
+        }
+
+    @property
+    def leaf_hash(self) -> bytes:
+        """Hash of the event as a leaf of the log."""
+        return merkle.leaf_hash(canonical_json(self.to_json()))
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """The log's size and root at one moment: kept elsewhere, it shows later that nothing before it was changed."""
+
+    size: int
+    """Number of events."""
+    root: Digest
+    """Root of the Merkle tree over them, ``sha256:<hex>``."""
+    time: str
+    """UTC, ISO 8601, when the checkpoint was taken."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON data, the form of a checkpoint file."""
+        return {"size": self.size, "root": self.root, "time": self.time}
+
+    @classmethod
+    def from_json(cls, data: Any, *, where: str | None = None) -> Checkpoint:
+        """Read the form that :meth:`to_json` makes.
+
+        Raises:
+            InputError: not a checkpoint.
+        """
+        if (
+            not isinstance(data, dict)
+            or set(data) != {"size", "root", "time"}
+            or type(data["size"]) is not int
+            or data["size"] < 0
+            or not all(isinstance(data[key], str) for key in ("root", "time"))
+        ):
+            raise InputError(
+                "not a checkpoint", where=where, do='it holds {"size": events, "root": "sha256:...", "time": "..."}'
+            )
+        return cls(size=data["size"], root=data["root"], time=data["time"])
+
+
+def append(connection: Connection, type_: str, actor: str, payload: Mapping[str, Any]) -> Event:
+    """Append one event inside the caller's write transaction (:func:`gates.registry.transactions.writing`).
+
+    Raises:
+        ValueError: an unknown type of event.
+    """
+    if type_ not in EVENT_TYPES:
+        raise ValueError(f"unknown type of event '{type_}'")
+    head = connection.execute(select(LEDGER_HEAD.c.size, LEDGER_HEAD.c.frontier)).one()
+    event = Event(head.size, utc_now(), type_, actor, payload)
+    leaf = event.leaf_hash
+    frontier, completed = merkle.append_leaf(head.size, split_hashes(head.frontier), leaf)
+    connection.execute(
+        insert(LEDGER).values(
+            position=event.position,
+            time=event.time,
+            type=type_,
+            actor=actor,
+            payload=canonical_json(dict(payload)).decode(),
+            leaf_hash=leaf,
+        )
+    )
+    if completed:
+        connection.execute(insert(LEDGER_NODES), [{"level": v, "node": i, "hash": h} for (v, i), h in completed])
+    if terms := event_terms(event):
+        connection.execute(
+            insert(LEDGER_TERMS), [{"field": f, "value": v, "position": event.position} for f, v in terms]
+        )
+    connection.execute(update(LEDGER_HEAD).values(size=head.size + 1, frontier=b"".join(frontier)))
+    return event
+
+
+def event_terms(event: Event) -> list[tuple[str, str]]:
+    """The terms by which an event can be found."""
+    return [(field, str(event.payload[field])) for field in TERMS if event.payload.get(field) is not None]
+
+
+def utc_now() -> str:
+    """Now in UTC, ISO 8601 with microseconds."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+# -- reading -------------------------------------------------------------------------------------------------
+
+
+def all_events(connection: Connection, *, last: int | None = None) -> list[Event]:
+    """All events, or the last few, oldest first."""
+    query = select(LEDGER).order_by(LEDGER.c.position.desc())
+    rows = connection.execute(query if last is None else query.limit(last)).all()
+    return [event_from_row(row) for row in reversed(rows)]
+
+
+def find_events(connection: Connection, types: Sequence[str], terms: Mapping[str, str | None]) -> list[Event]:
+    """Events of some types whose payload holds all the given terms, newest first; a None term is not looked at."""
+    query: Select[Any] = select(LEDGER).where(LEDGER.c.type.in_(types)).order_by(LEDGER.c.position.desc())
+    for field, value in terms.items():
+        if value is not None:
+            matches = select(LEDGER_TERMS.c.position).where(
+                LEDGER_TERMS.c.field == field, LEDGER_TERMS.c.value == value
+            )
+            query = query.where(LEDGER.c.position.in_(matches))
+    return [event_from_row(row) for row in connection.execute(query)]
+
+
+def find_terms(connection: Connection, field: str, prefix: str) -> list[str]:
+    """Distinct values of one field that begin with a prefix, sorted."""
+    query = select(LEDGER_TERMS.c.value).where(
+        LEDGER_TERMS.c.field == field, LEDGER_TERMS.c.value.startswith(prefix, autoescape=True)
+    )
+    return list(connection.execute(query.distinct().order_by(LEDGER_TERMS.c.value)).scalars())
+
+
+def stream_rows(connection: Connection, *, batch: int = 5000) -> Iterator[Row[Any]]:
+    """Every raw row of the ledger in order, read in batches."""
+    start = -1
+    while rows := connection.execute(
+        select(LEDGER).where(LEDGER.c.position > start).order_by(LEDGER.c.position).limit(batch)
+    ).all():
+        yield from rows
+        start = rows[-1].position
+
+
+def event_from_row(row: Row[Any]) -> Event:
+    """The event that a row of the ledger holds."""
+    return Event(row.position, row.time, row.type, row.actor, json.loads(row.payload))
+
+
+# -- checkpoints and proofs ----------------------------------------------------------------------------------
+
+
+def checkpoint(connection: Connection) -> Checkpoint:
+    """Size and root of the log now."""
+    head = connection.execute(select(LEDGER_HEAD.c.size, LEDGER_HEAD.c.frontier)).one()
+    root = merkle.frontier_root(split_hashes(head.frontier))
+    return Checkpoint(size=head.size, root="sha256:" + root.hex(), time=utc_now())
+
+
+def inclusion_proof(connection: Connection, position: int, size: int) -> list[bytes]:
+    """Proof that the event at ``position`` is in the log of the first ``size`` events; O(log size) rows are read.
+
+    Raises:
+        InputError: the log is shorter, or the event is not among those.
+    """
+    _require_size(connection, size)
+    if not 0 <= position < size:
+        raise InputError(f"there is no event {position} among the first {size}", do="see relgate registry log")
+    return _span_roots(connection, merkle.inclusion_spans(position, size))
+
+
+def consistency_proof(connection: Connection, old: int, new: int) -> list[bytes]:
+    """Proof that the log of the first ``old`` events is the beginning of the log of the first ``new``.
+
+    Raises:
+        InputError: the log is shorter, or ``old`` is beyond ``new``.
+    """
+    _require_size(connection, new)
+    if not 0 <= old <= new:
+        raise InputError(f"a log of {new} events cannot have grown from one of {old}")
+    return _span_roots(connection, merkle.consistency_spans(old, new))
+
+
+def _require_size(connection: Connection, size: int) -> None:
+    actual = connection.execute(select(LEDGER_HEAD.c.size)).scalar_one()
+    if size > actual:
+        raise InputError(f"the log has {actual} events, {size} were asked for", do="see relgate registry log")
+
+
+def _span_roots(connection: Connection, spans: Iterable[merkle.Span]) -> list[bytes]:
+    subtrees = [merkle.complete_subtrees(span) for span in spans]
+    hashes = _load_nodes(connection, [c for span in subtrees for c in span])
+    return [merkle.frontier_root([hashes[c] for c in span]) for span in subtrees]
+
+
+def _load_nodes(connection: Connection, coordinates: Sequence[merkle.Coordinate]) -> dict[merkle.Coordinate, bytes]:
+    leaves = [index for level, index in coordinates if level == 0]
+    inner = [c for c in coordinates if c[0] > 0]
+    found: dict[merkle.Coordinate, bytes] = {}
+    if leaves:
+        rows = connection.execute(select(LEDGER.c.position, LEDGER.c.leaf_hash).where(LEDGER.c.position.in_(leaves)))
+        found.update({(0, row.position): bytes(row.leaf_hash) for row in rows})
+    if inner:
+        key = tuple_(LEDGER_NODES.c.level, LEDGER_NODES.c.node)
+        rows = connection.execute(select(LEDGER_NODES).where(key.in_(inner)))
+        found.update({(row.level, row.node): bytes(row.hash) for row in rows})
+    if missing := set(coordinates) - set(found):
+        raise InputError(f"hashes of the log are missing: {sorted(missing)}", do="run relgate registry verify")
+    return found
+
+
+def split_hashes(frontier: bytes) -> list[bytes]:
+    """The hashes of a stored frontier."""
+    return [bytes(frontier[i : i + _HASH_BYTES]) for i in range(0, len(frontier), _HASH_BYTES)]
