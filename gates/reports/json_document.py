@@ -1,0 +1,45 @@
+"""The JSON document: the decision's documented summary, and under ``report`` what the other formats show besides."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import Any
+
+from gates.reports.model import FailingExample, ReportInput
+from gates.reports.sureness import sample_counts
+from gates.reports.text import well_formed
+
+
+def render_json(report: ReportInput) -> str:
+    """The decision's summary with a key ``report`` added, as indented JSON (UTF-8, a line end at the end)."""
+    return json.dumps(well_formed(json_document(report)), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def json_document(report: ReportInput) -> dict[str, Any]:
+    """The document as plain data."""
+    plan = None
+    if report.plan is not None:
+        plan = {"digest": report.plan.digest, **report.plan.model_dump(mode="json", exclude={"prompts"})}
+    return {
+        **report.decision.summary(),
+        "report": {
+            "generated_at": report.generated_at,
+            "relgate": report.relgate,
+            "attempts": report.attempts,
+            "alpha": report.decision.alpha,
+            "primary": report.decision.primary,
+            "superior": report.decision.superior,
+            "evidence": report.evidence.to_json(),
+            "plan": plan,
+            "policy": report.policy,
+            "sample": [] if report.outcomes is None else [asdict(c) for c in sample_counts(report.outcomes)],
+            "examples": [_example(e) for e in report.examples],
+            "links": dict(report.links),
+        },
+    }
+
+
+def _example(example: FailingExample) -> dict[str, Any]:
+    # asdict would deep-copy the mapping type; a plain dict is wanted
+    return {**asdict(example), "dimensions": dict(example.dimensions), "regression": example.is_regression}

@@ -1,0 +1,112 @@
+"""The Markdown summary: what fits a CI job's page or a comment on a change."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from gates.decision import CheckResult, Status
+from gates.reports.figures import NO_BOUND, confidence, count, measured_scale, own_scale
+from gates.reports.interval_plot import axis_is_shared
+from gates.reports.model import ReportInput
+from gates.reports.text import markdown_code, markdown_text, shortened
+from gates.reports.view import more_words, tally
+from gates.reports.words import STATUS_MARKS, VERDICT_MARKS, VERDICT_MEANING, limit_text
+from golden_sets.digests import short
+
+MOST_ROWS = 100
+"""Rows of the table; the rest of the passed checks is only counted (a GitHub comment ends at 65,536 characters)."""
+LONGEST_REASON = 300
+"""Characters of one reason."""
+
+
+def render_markdown(report: ReportInput) -> str:
+    """The decision as GitHub-flavoured Markdown: verdict, table of checks, reasons, what would settle it.
+
+    Whatever was not written here is escaped: no markup, mention, link or table cell can come from a name or reason.
+    """
+    decision = report.decision
+    mark = VERDICT_MARKS[decision.verdict]
+    lines = [
+        f"## {mark.symbol} {mark.word}: {markdown_text(decision.subject_name)}",
+        "",
+        f"{_reason(decision.reason)} {VERDICT_MEANING[decision.verdict]}",
+        "",
+        _against(report),
+        "",
+        *_table(decision.checks),
+        *_section("Failed", [_why(c) for c in decision.checks if c.status is Status.FAIL]),
+        *_section("Inconclusive", [_why(c) for c in decision.checks if c.status is Status.INCONCLUSIVE]),
+        *_section("What would settle it", _settling(decision.checks)),
+        *_section("Notes", [_reason(note) for note in decision.notes]),
+        f"Intervals hold at {confidence(1 - 2 * decision.alpha)}, "
+        f"each end at one-sided {confidence(1 - decision.alpha)}. "
+        f"Decision {markdown_code(short(decision.digest))}, evidence {markdown_code(short(decision.evidence_digest))}, "
+        f"policy {markdown_code(short(decision.policy_digest))}; relgate {markdown_text(report.relgate)}.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _against(report: ReportInput) -> str:
+    decision = report.decision
+    against = "no incumbent" if decision.incumbent_name is None else markdown_text(decision.incumbent_name)
+    text = (
+        f"Against {against}, policy {markdown_text(decision.policy_name)} version "
+        f"{markdown_text(decision.policy_version)}. Checks: {tally(decision.checks)}."
+    )
+    if report.attempts is not None:
+        text += f" Attempt {report.attempts} of its lineage."
+    if decision.superior:
+        text += f" Better than the incumbent on the primary check {markdown_code(decision.primary)}."
+    return text
+
+
+def _table(checks: tuple[CheckResult, ...]) -> list[str]:
+    unsettled = [c for c in checks if c.status is not Status.PASS]
+    passed = [c for c in checks if c.status is Status.PASS]
+    shown = {id(c) for c in [*unsettled, *passed][:MOST_ROWS]}
+    lines = [
+        "| Check | Result | Measured | Limit | Incumbent | n |",
+        "|:--|:--|--:|--:|--:|--:|",
+        *(_table_row(c, [d for d in checks if d.check == c.check]) for c in checks if id(c) in shown),
+        "",
+    ]
+    if len(checks) > len(shown):
+        lines += [f"{count(len(checks) - len(shown))} more checks are in the HTML report.", ""]
+    return lines
+
+
+def _table_row(check: CheckResult, family: list[CheckResult]) -> str:
+    scale = measured_scale(family)
+    mark = STATUS_MARKS[check.status]
+    incumbent = NO_BOUND
+    if check.incumbent is not None:
+        own = scale if axis_is_shared(check) else own_scale([e for e in (check.candidate, check.incumbent) if e])
+        incumbent = own.value(check.incumbent.value)
+    cells = [
+        markdown_code(check.id),
+        f"{mark.symbol} {mark.word}",
+        scale.interval(check.estimate),
+        limit_text(check, scale),
+        incumbent,
+        count(check.estimate.n),
+    ]
+    return "| " + " | ".join(cells) + " |"
+
+
+def _why(check: CheckResult) -> str:
+    return f"{markdown_code(check.id)}: {_reason(check.reason)}"
+
+
+def _settling(checks: Iterable[CheckResult]) -> list[str]:
+    return [f"{markdown_code(c.id)}: {markdown_text(more_words(c.more))}" for c in checks if c.more is not None]
+
+
+def _reason(text: str) -> str:
+    return markdown_text(shortened(text, LONGEST_REASON))
+
+
+def _section(title: str, items: list[str]) -> list[str]:
+    if not items:
+        return []
+    rest = [f"- and {count(len(items) - MOST_ROWS)} more in the HTML report"] if len(items) > MOST_ROWS else []
+    return [f"**{title}**", "", *(f"- {item}" for item in items[:MOST_ROWS]), *rest, ""]

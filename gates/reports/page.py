@@ -1,0 +1,112 @@
+"""The HTML page: one file, no script, nothing loaded from anywhere."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from functools import cache
+from typing import Any
+from urllib.parse import urlsplit
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from gates.decision import Status
+from gates.reports import view
+from gates.reports.figures import confidence, count, percent
+from gates.reports.interval_plot import HATCH
+from gates.reports.model import ReportInput
+from gates.reports.sureness import CALIBRATION_CONFIDENCE
+from gates.reports.text import visible
+from gates.reports.words import KIND_TITLES, VERDICT_MARKS, VERDICT_MEANING, metric_name, outcome_mark, truth_words
+from golden_sets.digests import short
+
+EXCERPT = 1200
+"""Characters of an answer that are shown at once; the rest unfolds."""
+OPEN_EXAMPLES = 3
+"""Failing prompts of a kind that are unfolded at once."""
+
+
+def render_html(report: ReportInput) -> str:
+    """The report as one self-contained HTML page (UTF-8), for a person who decides and does not know the code.
+
+    Everything that was not written here (names, reasons, prompts, answers, rationales, the policy) is escaped, and
+    characters that hide or reorder text are made visible. The page forbids itself scripts and network by policy.
+    """
+    decision = report.decision
+    unsettled = [c for c in decision.checks if c.status is not Status.PASS]
+    return (
+        _environment()
+        .get_template("report.html.j2")
+        .render(
+            report=report,
+            decision=decision,
+            evidence=report.evidence,
+            plan=report.plan,
+            mark=VERDICT_MARKS[decision.verdict],
+            meaning=VERDICT_MEANING[decision.verdict],
+            tally=view.tally(decision.checks),
+            one_sided=view.one_sided(decision),
+            interval_confidence=confidence(1 - 2 * decision.alpha),
+            calibration_confidence=confidence(CALIBRATION_CONFIDENCE),
+            groups=view.check_groups(report),
+            unsettled=unsettled,
+            example_groups=view.example_groups(report),
+            sample_counts=view.counts(report),
+            judges=view.judges(report),
+            kind_titles=KIND_TITLES,
+            hatch=HATCH,
+        )
+    )
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("gates.reports"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=_finalize,
+    )
+    environment.filters |= {
+        "count": count,
+        "percent": percent,
+        "metric_name": metric_name,
+        "more_words": view.more_words,
+        "pretty": view.pretty,
+        "short": short,
+        "is_address": is_address,
+        "moment": moment,
+        "usd": view.usd,
+    }
+    environment.globals |= {
+        "outcome_mark": outcome_mark,
+        "truth_words": truth_words,
+        "excerpt_length": EXCERPT,
+        "open_examples": OPEN_EXAMPLES,
+    }
+    return environment
+
+
+def _finalize(value: Any) -> Any:
+    """Make the invisible visible in everything that is put into the page; autoescape follows."""
+    return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
+def is_address(text: str) -> bool:
+    """True for absolute http(s) addresses: the only ones that become links."""
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        return False
+    return parts.scheme in ("http", "https") and bool(parts.netloc)
+
+
+def moment(text: str) -> str:
+    """An ISO 8601 time as ``2025-11-21 06:13 UTC``; anything else unchanged."""
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        return text
+    return f"{at:%Y-%m-%d %H:%M}" + (" UTC" if at.tzinfo is None or not at.utcoffset() else f" {at:%z}")

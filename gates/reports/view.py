@@ -1,0 +1,264 @@
+"""The page's contents as the template reads them: every number already in words, every list in reading order."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import groupby
+
+import yaml
+from markupsafe import Markup
+
+from evalharness.statistics import Interval
+from gates.decision import CheckResult, Decision, MoreData, Status
+from gates.reports.figures import NO_BOUND, Scale, confidence, count, measured_scale, own_scale
+from gates.reports.interval_plot import axis_for, axis_is_shared, axis_plot, interval_plot
+from gates.reports.model import FailingExample, ReportInput
+from gates.reports.sureness import JudgeError, SampleCounts, judge_error, sample_counts
+from gates.reports.words import (
+    KIND_MEANING,
+    KIND_ORDER,
+    KIND_TITLES,
+    STATUS_MARKS,
+    Mark,
+    cell_name,
+    explain,
+    limit_text,
+    metric_name,
+)
+from golden_sets.records import SetKind
+
+_URGENCY = (Status.FAIL, Status.INCONCLUSIVE, Status.PASS)
+
+
+@dataclass(frozen=True, slots=True)
+class CheckRow:
+    """One check in one cell."""
+
+    anchor: str
+    id: str
+    cell: str
+    mark: Mark
+    value: str
+    bounds: str
+    limit: str
+    candidate: str | None
+    incumbent: str
+    n: str
+    plot: Markup
+    reason: str
+    remarks: tuple[str, ...]
+    more: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class CheckGroup:
+    """One entry of the policy with all its cells."""
+
+    anchor: str
+    check: str
+    metric: str
+    explanation: str
+    mark: Mark
+    tally: str
+    headline: str
+    badges: tuple[str, ...]
+    method: str
+    comparison: bool
+    rows: tuple[CheckRow, ...]
+    axis: Markup
+
+
+@dataclass(frozen=True, slots=True)
+class ExampleGroup:
+    """Failing prompts of one kind of set, regressions first."""
+
+    kind: SetKind
+    title: str
+    meaning: str
+    total: int | None
+    regressions: int
+    examples: tuple[FailingExample, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Judge:
+    """One rubric's calibration in words."""
+
+    rubric: str
+    labels: str
+    sensitivity: str
+    specificity: str
+    agreement: str
+    kappa: str
+    unparsed: str
+    source: str
+
+
+def check_groups(report: ReportInput) -> tuple[CheckGroup, ...]:
+    """The policy's entries: failed ones first, then inconclusive, then passed; within each, the policy's order."""
+    decision = report.decision
+    by_check: dict[str, list[CheckResult]] = {}
+    for check in decision.checks:
+        by_check.setdefault(check.check, []).append(check)
+    settings = policy_entries(report.policy)
+    groups = [
+        _group(index, checks, settings.get(name, {}), decision) for index, (name, checks) in enumerate(by_check.items())
+    ]
+    order = [STATUS_MARKS[status].style for status in _URGENCY]
+    return tuple(sorted(groups, key=lambda group: order.index(group.mark.style)))
+
+
+def policy_entries(policy: str) -> Mapping[str, Mapping[str, object]]:
+    """The checks of a policy's YAML by id: wording only (the quantile of a latency check); empty where unreadable."""
+    try:
+        document = yaml.safe_load(policy)
+    except yaml.YAMLError:
+        return {}
+    checks = document.get("checks") if isinstance(document, dict) else None
+    entries = [c for c in checks if isinstance(c, dict)] if isinstance(checks, list) else []
+    return {str(entry.get("id")): entry for entry in entries}
+
+
+def _group(index: int, checks: list[CheckResult], entry: Mapping[str, object], decision: Decision) -> CheckGroup:
+    first = checks[0]
+    scale = measured_scale(checks)
+    arms = [e for c in checks for e in (c.candidate, c.incumbent) if e is not None]
+    own = scale if axis_is_shared(first) or not arms else own_scale(arms)
+    axis = axis_for(checks, scale)
+    worst = next(status for status in _URGENCY if any(c.status is status for c in checks))
+    quantile = entry.get("quantile")
+    rows = tuple(
+        _row(f"check-{index}-{row}", check, scale, own, interval_plot(check, axis, scale, key=f"plot-{index}-{row}"))
+        for row, check in enumerate(checks)
+    )
+    badges = ["safety: nothing can buy it back"] if first.safety else []
+    badges += [] if first.waivable else ["cannot be waived"]
+    badges += [f"owner: {first.owner}"] if first.owner else []
+    badges += ["primary check"] if first.check == decision.primary else []
+    return CheckGroup(
+        anchor=f"check-{index}",
+        check=first.check,
+        metric=metric_name(first.metric),
+        explanation=explain(first, scale, quantile if isinstance(quantile, float) else None),
+        mark=STATUS_MARKS[worst],
+        tally=tally(checks),
+        headline=rows[0].value + " " + rows[0].bounds if len(rows) == 1 else tally(checks),
+        badges=tuple(badges),
+        method=", ".join(sorted({c.estimate.method for c in checks})),
+        comparison=not axis_is_shared(first),
+        rows=rows,
+        axis=axis_plot(axis, checks, scale),
+    )
+
+
+def _row(anchor: str, check: CheckResult, scale: Scale, own: Scale, plot: Markup) -> CheckRow:
+    estimate = check.estimate
+    remarks = []
+    if estimate.errors:
+        remarks.append(f"{count(estimate.errors)} failed requests")
+    if estimate.unscored:
+        remarks.append(f"{count(estimate.unscored)} unscored answers")
+    if check.regressed:
+        remarks.append("worse than the incumbent beyond chance")
+    if estimate.note:
+        remarks.append(estimate.note)
+    sample = count(estimate.n)
+    if estimate.clusters is not None and estimate.clusters < estimate.n:
+        sample += f" in {count(estimate.clusters)} clusters"
+    return CheckRow(
+        anchor=anchor,
+        id=check.id,
+        cell=cell_name(check),
+        mark=STATUS_MARKS[check.status],
+        value=scale.value(estimate.value),
+        bounds=scale.bounds(estimate),
+        limit=limit_text(check, scale),
+        candidate=None if check.candidate is None else own.value(check.candidate.value),
+        incumbent=NO_BOUND if check.incumbent is None else own.value(check.incumbent.value),
+        n=sample,
+        plot=plot,
+        reason=check.reason,
+        remarks=tuple(remarks),
+        more=None if check.more is None else more_words(check.more),
+    )
+
+
+def tally(checks: tuple[CheckResult, ...] | list[CheckResult]) -> str:
+    """``2 failed, 1 inconclusive, 9 passed`` without the empty parts."""
+    words = {Status.FAIL: "failed", Status.INCONCLUSIVE: "inconclusive", Status.PASS: "passed"}
+    numbers = [(sum(c.status is status for c in checks), words[status]) for status in _URGENCY]
+    return ", ".join(f"{number} {word}" for number, word in numbers if number)
+
+
+def more_words(more: MoreData) -> str:
+    """What would settle an inconclusive check, in words."""
+    parts = []
+    if more.n:
+        parts.append(f"{count(more.n)} more prompts in this cell" + ("" if more.usd is None else f", {usd(more.usd)}"))
+    if more.note:
+        parts.append(more.note)
+    return "; ".join(parts) or "nothing that more data could settle"
+
+
+def usd(amount: float) -> str:
+    """An amount of money: cents, or three significant digits below one cent."""
+    return f"{amount:,.2f} USD" if amount >= 0.01 or amount == 0 else f"{amount:.3g} USD"
+
+
+def example_groups(report: ReportInput) -> tuple[ExampleGroup, ...]:
+    """Failing prompts by kind of set, safety first; within a kind those the incumbent got right come first."""
+    totals = {c.set_kind: c.failing for c in counts(report) if c.arm == "candidate"}
+    ordered = sorted(report.examples, key=lambda e: (KIND_ORDER.index(e.set_kind), not e.is_regression))
+    groups = []
+    for kind, members in groupby(ordered, key=lambda e: e.set_kind):
+        examples = tuple(members)
+        regressions = sum(e.is_regression for e in examples)
+        groups.append(
+            ExampleGroup(kind, KIND_TITLES[kind], KIND_MEANING[kind], totals.get(kind), regressions, examples)
+        )
+    return tuple(groups)
+
+
+def counts(report: ReportInput) -> tuple[SampleCounts, ...]:
+    """Sample counts, empty without an outcome table."""
+    return () if report.outcomes is None else sample_counts(report.outcomes)
+
+
+def judges(report: ReportInput) -> tuple[Judge, ...]:
+    """The judge's measured error for every rubric."""
+    return tuple(_judge(judge_error(c)) for c in report.evidence.calibrations)
+
+
+def _judge(error: JudgeError) -> Judge:
+    known = error.calibration
+    labels = known.positives + known.negatives
+    return Judge(
+        rubric=known.rubric,
+        labels=count(labels) + (f", {count(known.controls)} of them controls" if known.controls else ""),
+        sensitivity=_share(error.sensitivity, known.true_positives, known.positives),
+        specificity=_share(error.specificity, known.true_negatives, known.negatives),
+        agreement=NO_BOUND if known.agreement is None else Scale(100, "%", 1).value(known.agreement),
+        kappa=NO_BOUND if known.kappa is None else Scale(1, "", 2).value(known.kappa),
+        unparsed=count(known.unparsed),
+        source=known.label_source,
+    )
+
+
+def _share(interval: Interval | None, successes: int, n: int) -> str:
+    if interval is None:
+        return "not measured"
+    scale = Scale(100, "%", 1)
+    bounds = f"[{scale.number(interval.low)}, {scale.number(interval.high)}]"
+    return f"{scale.value(interval.value)} {bounds} ({count(successes)} of {count(n)})"
+
+
+def one_sided(decision: Decision) -> str:
+    """The one-sided confidence of every check: ``95 %``."""
+    return confidence(1 - decision.alpha)
+
+
+def pretty(value: object) -> str:
+    """JSON data as indented text."""
+    return json.dumps(value, indent=2, ensure_ascii=False, default=str)

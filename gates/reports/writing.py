@@ -1,0 +1,78 @@
+"""Writing a report: four files in one directory, each there as a whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from gates.reports.json_document import render_json
+from gates.reports.junit import render_junit
+from gates.reports.markdown import render_markdown
+from gates.reports.model import ReportInput
+from gates.reports.page import render_html
+from golden_sets.errors import InfrastructureError
+
+
+@dataclass(frozen=True, slots=True)
+class ReportPaths:
+    """Where the four files of a report lie."""
+
+    html: Path
+    """The page for people."""
+    markdown: Path
+    """The summary for a CI job or a comment."""
+    junit: Path
+    """JUnit XML for continuous integration."""
+    json: Path
+    """The decision's summary and all that the page shows."""
+
+
+def write_report(report: ReportInput, directory: Path) -> ReportPaths:
+    """Write ``report.html``, ``summary.md``, ``junit.xml`` and ``decision.json``; existing ones are replaced.
+
+    The directory is made where it is missing. All four are rendered before the first is written, and each appears
+    under its name only when it is complete.
+
+    Raises:
+        InfrastructureError: the directory or a file cannot be written.
+    """
+    paths = ReportPaths(
+        html=directory / "report.html",
+        markdown=directory / "summary.md",
+        junit=directory / "junit.xml",
+        json=directory / "decision.json",
+    )
+    contents = {
+        paths.html: render_html(report),
+        paths.markdown: render_markdown(report),
+        paths.junit: render_junit(report),
+        paths.json: render_json(report),
+    }
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        for path, text in contents.items():
+            _write_whole(path, text)
+    except OSError as error:
+        raise InfrastructureError(
+            f"the report could not be written ({error.strerror or error})",
+            where=error.filename or directory,
+            do="make room or choose another directory; the decision itself is unchanged",
+        ) from error
+    return paths
+
+
+def _write_whole(path: Path, text: str) -> None:
+    """Write beside the target and rename: readers see the old file or the new one, never a part."""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    temporary = Path(name)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.chmod(0o644)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
