@@ -46,7 +46,7 @@ class JudgeFile(CandidateFile):
 
 
 class Judge(Record):
-    """A judge, ready to be asked. Identity: manifest, template, parsing and length cap; rubrics count for themselves."""
+    """A judge, ready to be asked. Identity: manifest, template, parsing, length cap; rubrics count for themselves."""
 
     candidate: Candidate
     """The model behind it, served like any candidate."""
