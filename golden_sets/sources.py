@@ -117,7 +117,7 @@ def _parquet_rows(path: Path) -> Iterator[Row]:
         yield Row(f"{path} row {number}", row)
 
 
-def _dataset_rows(card: Card, name: str, card_path: Path) -> Iterable[Mapping[str, Any]]:
+def _dataset_rows(card: Card, name: str, card_path: Path) -> list[Mapping[str, Any]]:
     import datasets
 
     local = card_path.parent / name
@@ -137,7 +137,7 @@ def _dataset_rows(card: Card, name: str, card_path: Path) -> Iterable[Mapping[st
             found = datasets.load_dataset(str(local), card.subset, streaming=True)
         else:
             found = datasets.load_dataset(name, card.subset, revision=card.revision)
-        return _split(found, card, card_path)
+        return list(_split(found, card, card_path))
     except (datasets.exceptions.DatasetNotFoundError, FileNotFoundError, ValueError) as error:
         raise InputError(f"dataset '{name}' cannot be loaded: {_first_line(error)}", where=card_path) from error
     except (datasets.exceptions.DatasetsError, OSError) as error:

@@ -11,6 +11,7 @@ For checks that need more than one file, keep the document and ask it for lines:
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Hashable
 from dataclasses import dataclass
@@ -26,9 +27,9 @@ from golden_sets.problems import Problem, raise_errors
 
 R = TypeVar("R", bound=BaseModel)
 
-_PLAIN_TAGS = frozenset(
-    f"tag:yaml.org,2002:{name}" for name in ("map", "seq", "str", "int", "float", "bool", "null", "merge")
-)
+_PLAIN_KINDS = frozenset({"map", "seq", "str", "int", "float", "bool", "null", "merge"})
+MAX_INTEGER = 2**53 - 1
+"""Largest integer with a canonical JSON form (RFC 8785)."""
 MAX_NODES = 200_000
 """Values a file may hold once its aliases are expanded: a guard against alias bombs."""
 
@@ -121,6 +122,8 @@ def read_yaml(path: Path) -> YamlDocument:
         ) from error
     except (yaml.YAMLError, ValueError) as error:
         raise InputError(f"not valid YAML: {error}", where=path) from error
+    except RecursionError as error:
+        raise InputError("nested too deeply", where=path) from error
     finally:
         loader.dispose()
 
@@ -165,10 +168,7 @@ def _check_size(root: yaml.Node, path: Path) -> None:
         sizes[id(node)] = total
         return total
 
-    try:
-        size(root)
-    except RecursionError as error:
-        raise InputError("nested too deeply", where=path) from error
+    size(root)
 
 
 def _check_nodes(root: yaml.Node, path: Path) -> None:
@@ -180,8 +180,9 @@ def _check_nodes(root: yaml.Node, path: Path) -> None:
             continue
         seen.add(id(node))
         pending.extend(_children(node))
-        if node.tag not in _PLAIN_TAGS or (node.tag.endswith(":float") and "n" in node.value.lower()):
-            raise InputError(f"'{node.value}' is no plain value", where=f"{path}:{node.start_mark.line + 1}")
+        if not _is_json(node):
+            shown = node.value if isinstance(node, yaml.ScalarNode) else node.tag
+            raise InputError(f"'{shown}' is not a plain value", where=f"{path}:{node.start_mark.line + 1}")
         if not isinstance(node, yaml.MappingNode):
             continue
         lines: dict[Hashable, int] = {}
@@ -194,6 +195,19 @@ def _check_nodes(root: yaml.Node, path: Path) -> None:
                     f"key '{name}' appears twice, first on line {lines[name]}", where=f"{path}:{line}", do="keep one"
                 )
             lines[name] = line
+
+
+def _is_json(node: yaml.Node) -> bool:
+    """Whether a value has a canonical JSON form: a plain type, and numbers that a digest can hold."""
+    kind = node.tag.removeprefix("tag:yaml.org,2002:")
+    if kind not in _PLAIN_KINDS:
+        return False
+    try:
+        if kind == "int":
+            return abs(int(node.value.replace("_", ""), 0)) <= MAX_INTEGER
+        return kind != "float" or math.isfinite(float(node.value.replace("_", "")))
+    except ValueError:
+        return not node.value.lower().endswith(("inf", "nan"))  # 010, 1:30 and other forms of YAML 1.1
 
 
 def _children(node: yaml.Node) -> list[yaml.Node]:
