@@ -1,4 +1,4 @@
-"""Run a server so that it never outlives relgate: ``python -m evalharness.engines.supervise -- COMMAND...``.
+"""Run a server so that it never outlives relgate: ``python -I supervise.py -- COMMAND...``.
 
 relgate holds the other end of standard input. When that closes, because relgate stopped the server or was killed, and
 also on SIGTERM or SIGINT, the server's process tree gets SIGTERM, then SIGKILL after :data:`GRACE_S`. Should this

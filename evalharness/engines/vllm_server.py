@@ -19,7 +19,7 @@ from typing import Self
 import aiohttp
 
 from evalharness.candidate import Candidate
-from evalharness.engines.supervise import GRACE_S, others_in_session
+from evalharness.engines import supervise
 from evalharness.engines.vllm_arguments import fixed_port, vllm_arguments
 from golden_sets.errors import InfrastructureError
 
@@ -112,7 +112,7 @@ class VllmServer:
             self.log_path.parent.mkdir(parents=True, exist_ok=True)
             with self.log_path.open("wb") as log:
                 return subprocess.Popen(
-                    [sys.executable, "-m", "evalharness.engines.supervise", "--", *command],
+                    [sys.executable, "-I", supervise.__file__, "--", *command],
                     stdin=subprocess.PIPE,  # its closing tells the supervisor to stop
                     stdout=log,
                     stderr=subprocess.STDOUT,
@@ -132,7 +132,7 @@ class VllmServer:
             while time.monotonic() < deadline:
                 if (code := process.poll()) is not None:
                     if _PORT_TAKEN.search(self._log()):
-                        raise _PortTakenError
+                        raise _PortTakenError(f"port {self.port}")
                     raise self._failure(f"vLLM did not start (exit code {code})", do="see the log's last lines below")
                 with suppress(aiohttp.ClientError, TimeoutError):
                     async with session.get(health) as response:
@@ -162,15 +162,17 @@ class _PortTakenError(Exception):
 def _reserve_port(port: int | None) -> socket.socket:
     """Bind a port without listening on it, so that nobody else is given it while the server starts.
 
-    vLLM binds with SO_REUSEPORT, hence may bind beside us; for the same reason two of its servers could share one port
-    unnoticed, which the reservation prevents: it is refused where anybody listens.
+    Linux lets vLLM bind beside us, because both sides set SO_REUSEADDR (older versions: SO_REUSEPORT) and we do not
+    listen; the kernel gives the port to nobody who asks for a free one meanwhile.
     """
     reservation = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     try:
         if port is not None:
-            with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:  # without SO_REUSEPORT: must be alone
+            with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 probe.bind(("127.0.0.1", port))
+                probe.listen()  # refused where anybody listens, with whatever options
+        reservation.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         reservation.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         reservation.bind(("127.0.0.1", port or 0))
     except OSError as error:
@@ -192,10 +194,10 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
         with suppress(OSError):
             process.stdin.close()
     try:
-        process.wait(GRACE_S + 5.0)
+        process.wait(supervise.GRACE_S + 5.0)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
-    for pid in others_in_session(session):
+    for pid in supervise.others_in_session(session):
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
