@@ -21,7 +21,7 @@ from evalharness.statistics.confidence_sequences import (
 from evalharness.statistics.corrected import corrected_rate_interval, youden_lower
 from evalharness.statistics.interval import Interval, Side
 from evalharness.statistics.multiplicity import holm, p_value_by_inversion
-from evalharness.statistics.paired import paired_interval, paired_lower, paired_upper
+from evalharness.statistics.paired import PairedMethod, paired_interval
 from evalharness.statistics.prediction_powered import ppi_mean_interval, ppi_paired_interval
 from evalharness.statistics.proportions import (
     ProportionMethod,
@@ -59,6 +59,7 @@ from evalharness.statistics.sizing import (
     size_for_margin,
     textbook_size,
 )
+from evalharness.statistics.tango import paired_lower, paired_upper
 from evalharness.statistics.violations import violation_lower, violation_upper
 
 __all__ = [
@@ -68,6 +69,7 @@ __all__ = [
     "Direction",
     "Interval",
     "MeanSequence",
+    "PairedMethod",
     "ProportionMethod",
     "SequenceBounds",
     "SequenceMethod",

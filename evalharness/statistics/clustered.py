@@ -17,13 +17,14 @@ from scipy import special
 
 from evalharness.statistics._inputs import Clusters, Vector, clusters_of, vector
 from evalharness.statistics.interval import Interval, Side, check_confidence, tails, without_bounds
-from evalharness.statistics.paired import paired_interval, paired_lower, paired_upper
+from evalharness.statistics.paired import paired_interval
 from evalharness.statistics.proportions import (
     ProportionMethod,
     proportion_interval,
     proportion_lower,
     proportion_upper,
 )
+from evalharness.statistics.tango import paired_lower, paired_upper
 
 MINIMUM_CLUSTERS = 10
 """Below this many clusters the design effect is not estimated: n becomes the number of clusters."""

@@ -16,8 +16,8 @@ from scipy import special, stats
 
 from evalharness.statistics._inputs import Vector, rate
 from evalharness.statistics.interval import check_confidence
-from evalharness.statistics.paired import null_variance
 from evalharness.statistics.proportions import ProportionMethod, proportion_lower, proportion_upper
+from evalharness.statistics.tango import null_variance
 from golden_sets.errors import InputError
 
 Direction = Literal["floor", "ceiling"]
