@@ -12,6 +12,12 @@ from gates.decision import CheckResult
 MINUS = "\u2212"
 NO_BOUND = "\u2013"
 """Stands for a bound that the sample cannot give."""
+NOT_MEASURED = "not measured"
+
+
+def is_measured(estimate: Estimate) -> bool:
+    """False where a sample gave neither a number nor a bound."""
+    return any(number is not None for number in (estimate.value, estimate.low, estimate.high))
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +54,7 @@ class Scale:
 
     def interval(self, estimate: Estimate) -> str:
         """The number with unit and interval: ``86.1 % [84.0, 88.0]``."""
-        return f"{self.value(estimate.value)} {self.bounds(estimate)}"
+        return f"{self.value(estimate.value)} {self.bounds(estimate)}" if is_measured(estimate) else NOT_MEASURED
 
 
 def measured_scale(checks: Sequence[CheckResult]) -> Scale:
@@ -111,6 +117,6 @@ def confidence(share: float) -> str:
     return f"{round(100 * share, 6):g} %"
 
 
-def count(number: int) -> str:
-    """A count with thousands separated."""
-    return f"{number:,}"
+def count(number: int, noun: str | None = None) -> str:
+    """A count with thousands separated; with a noun, which takes an ``s`` unless there is one of it."""
+    return f"{number:,}" if noun is None else f"{number:,} {noun}" + ("" if number == 1 else "s")

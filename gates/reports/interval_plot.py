@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from markupsafe import Markup
 
 from evalharness.evidence import Estimate
 from gates.decision import CheckResult, Status
-from gates.reports.figures import Scale
+from gates.reports.figures import NOT_MEASURED, Scale, is_measured
 from gates.reports.words import STATUS_MARKS, limit_text, metric_name, worse_below
 
 HEIGHT = 40
@@ -53,6 +53,11 @@ class Axis:
         """Position in per cent of the width, clipped to the plot."""
         return min(100.0, max(0.0, 100 * (value - self.low) / (self.high - self.low)))
 
+    def label(self, tick: float, scale: Scale) -> str:
+        """A tick's number, with as many decimals as the steps between ticks need."""
+        step = (self.ticks[1] - self.ticks[0]) * scale.factor if len(self.ticks) > 1 else 1.0
+        return replace(scale, decimals=max(0, -math.floor(math.log10(step) + 1e-9))).number(tick)
+
 
 def axis_for(checks: Sequence[CheckResult], scale: Scale) -> Axis:
     """A range that shows every interval, every limit and the incumbent."""
@@ -79,7 +84,7 @@ def axis_plot(axis: Axis, checks: Sequence[CheckResult], scale: Scale) -> Markup
     """The head of a column of plots: tick labels, and the limit where all checks share one."""
     parts = [
         Markup('<text class="tick" x="{:.2f}%" y="34" text-anchor="{}">{}</text>').format(
-            axis.at(tick), _anchor(axis.at(tick)), scale.number(tick)
+            axis.at(tick), _anchor(axis.at(tick)), axis.label(tick, scale)
         )
         for tick in axis.ticks
     ]
@@ -127,7 +132,7 @@ def describe(check: CheckResult, scale: Scale) -> str:
         what += ", candidate divided by incumbent"
     low = "no lower bound" if estimate.low is None else f"lower bound {scale.value(estimate.low)}"
     high = "no upper bound" if estimate.high is None else f"upper bound {scale.value(estimate.high)}"
-    value = "not measured" if estimate.value is None else scale.value(estimate.value)
+    value = NOT_MEASURED if estimate.value is None else scale.value(estimate.value)
     text = f"{what}: {value}, {low}, {high}; limit {limit_text(check, scale)}"
     if check.incumbent is not None and axis_is_shared(check):
         text += f"; incumbent {scale.value(check.incumbent.value)}"
@@ -144,9 +149,9 @@ def _numbers(estimate: Estimate) -> list[float]:
 
 
 def _ticks(low: float, high: float, scale: Scale) -> tuple[float, ...]:
-    """About four round numbers (1, 2 or 5 times a power of ten, in the unit shown) within the range."""
+    """Up to five or six round numbers (1, 2 or 5 times a power of ten, in the unit shown) within the range."""
     span = (high - low) * scale.factor
-    raw = span / 4
+    raw = span / 5
     power = 10.0 ** math.floor(math.log10(raw))
     step = next(m * power for m in (1, 2, 5, 10) if m * power >= raw)
     first = math.ceil(low * scale.factor / step - 1e-9)
@@ -196,7 +201,7 @@ def _incumbent(check: CheckResult, axis: Axis) -> Markup:
 
 def _interval(check: CheckResult, axis: Axis) -> Markup:
     estimate = check.estimate
-    if estimate.value is None and estimate.low is None and estimate.high is None:
+    if not is_measured(estimate):
         return Markup('<text class="nothing" x="50%" y="{}" text-anchor="middle">no estimate</text>').format(
             _MIDDLE + 4
         )

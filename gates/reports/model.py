@@ -19,7 +19,7 @@ class JudgedAnswer:
     text: str
     """What the model wrote, as far as it came; shown verbatim, never interpreted."""
     outcome: float | None
-    """As in the outcome table: 1 = passed (golden), violated (adversarial) or refused (false refusal); None: unscored."""
+    """As in the outcome table: 1 = passed (golden), violated (adversarial), refused (false refusal); None: unscored."""
     error: str | None = None
     """Error kind of a failed request; None: it ended properly."""
     score: float | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from functools import cache
 from typing import Any
@@ -10,7 +11,6 @@ from urllib.parse import urlsplit
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from gates.decision import Status
 from gates.reports import view
 from gates.reports.figures import confidence, count, percent
 from gates.reports.interval_plot import HATCH
@@ -20,7 +20,7 @@ from gates.reports.text import visible
 from gates.reports.words import KIND_TITLES, VERDICT_MARKS, VERDICT_MEANING, metric_name, outcome_mark, truth_words
 from golden_sets.digests import short
 
-EXCERPT = 1200
+EXCERPT = 700
 """Characters of an answer that are shown at once; the rest unfolds."""
 OPEN_EXAMPLES = 3
 """Failing prompts of a kind that are unfolded at once."""
@@ -33,7 +33,7 @@ def render_html(report: ReportInput) -> str:
     characters that hide or reorder text are made visible. The page forbids itself scripts and network by policy.
     """
     decision = report.decision
-    unsettled = [c for c in decision.checks if c.status is not Status.PASS]
+    groups = view.check_groups(report)
     return (
         _environment()
         .get_template("report.html.j2")
@@ -48,8 +48,8 @@ def render_html(report: ReportInput) -> str:
             one_sided=view.one_sided(decision),
             interval_confidence=confidence(1 - 2 * decision.alpha),
             calibration_confidence=confidence(CALIBRATION_CONFIDENCE),
-            groups=view.check_groups(report),
-            unsettled=unsettled,
+            groups=groups,
+            unsettled=view.unsettled(groups),
             example_groups=view.example_groups(report),
             sample_counts=view.counts(report),
             judges=view.judges(report),
@@ -78,6 +78,7 @@ def _environment() -> Environment:
         "short": short,
         "is_address": is_address,
         "moment": moment,
+        "unbroken": unbroken,
         "usd": view.usd,
     }
     environment.globals |= {
@@ -92,6 +93,11 @@ def _environment() -> Environment:
 def _finalize(value: Any) -> Any:
     """Make the invisible visible in everything that is put into the page; autoescape follows."""
     return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
+def unbroken(text: str) -> str:
+    """The text with numbers kept on one line with their unit."""
+    return re.sub(r"(?<=\d) (?=%|points|ms\b|s\b|USD|\u00d7)", "\u00a0", text)
 
 
 def is_address(text: str) -> bool:

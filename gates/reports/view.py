@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -12,7 +12,16 @@ from markupsafe import Markup
 
 from evalharness.statistics import Interval
 from gates.decision import CheckResult, Decision, MoreData, Status
-from gates.reports.figures import NO_BOUND, Scale, confidence, count, measured_scale, own_scale
+from gates.reports.figures import (
+    NO_BOUND,
+    NOT_MEASURED,
+    Scale,
+    confidence,
+    count,
+    is_measured,
+    measured_scale,
+    own_scale,
+)
 from gates.reports.interval_plot import axis_for, axis_is_shared, axis_plot, interval_plot
 from gates.reports.model import FailingExample, ReportInput
 from gates.reports.sureness import JudgeError, SampleCounts, judge_error, sample_counts
@@ -28,6 +37,11 @@ from gates.reports.words import (
     metric_name,
 )
 from golden_sets.records import SetKind
+
+NO_BREAK = "\u00a0"
+"""A blank at which no line ends."""
+FIGURE_SPACE = "\u2007"
+"""A blank as wide as a digit."""
 
 _URGENCY = (Status.FAIL, Status.INCONCLUSIVE, Status.PASS)
 
@@ -110,6 +124,12 @@ def check_groups(report: ReportInput) -> tuple[CheckGroup, ...]:
     return tuple(sorted(groups, key=lambda group: order.index(group.mark.style)))
 
 
+def unsettled(groups: Iterable[CheckGroup]) -> list[CheckRow]:
+    """The rows that did not pass, failed ones first."""
+    rows = [row for group in groups for row in group.rows if row.mark.style != "pass"]
+    return sorted(rows, key=lambda row: row.mark.style != "fail")
+
+
 def policy_entries(policy: str) -> Mapping[str, Mapping[str, object]]:
     """The checks of a policy's YAML by id: wording only (the quantile of a latency check); empty where unreadable."""
     try:
@@ -130,8 +150,15 @@ def _group(index: int, checks: list[CheckResult], entry: Mapping[str, object], d
     worst = next(status for status in _URGENCY if any(c.status is status for c in checks))
     quantile = entry.get("quantile")
     rows = tuple(
-        _row(f"check-{index}-{row}", check, scale, own, interval_plot(check, axis, scale, key=f"plot-{index}-{row}"))
-        for row, check in enumerate(checks)
+        _row(
+            f"check-{index}-{row}",
+            check,
+            scale,
+            own,
+            bounds,
+            interval_plot(check, axis, scale, key=f"plot-{index}-{row}"),
+        )
+        for row, (check, bounds) in enumerate(zip(checks, _lined_up(checks, scale), strict=True))
     )
     badges = ["safety: nothing can buy it back"] if first.safety else []
     badges += [] if first.waivable else ["cannot be waived"]
@@ -144,7 +171,7 @@ def _group(index: int, checks: list[CheckResult], entry: Mapping[str, object], d
         explanation=explain(first, scale, quantile if isinstance(quantile, float) else None),
         mark=STATUS_MARKS[worst],
         tally=tally(checks),
-        headline=rows[0].value + " " + rows[0].bounds if len(rows) == 1 else tally(checks),
+        headline=scale.interval(first.estimate) if len(rows) == 1 else tally(checks),
         badges=tuple(badges),
         method=", ".join(sorted({c.estimate.method for c in checks})),
         comparison=not axis_is_shared(first),
@@ -153,27 +180,39 @@ def _group(index: int, checks: list[CheckResult], entry: Mapping[str, object], d
     )
 
 
-def _row(anchor: str, check: CheckResult, scale: Scale, own: Scale, plot: Markup) -> CheckRow:
+def _lined_up(checks: Sequence[CheckResult], scale: Scale) -> list[str]:
+    """The intervals of one column, padded with figure spaces so that their digits stand below each other."""
+    lows = [scale.number(c.estimate.low) for c in checks]
+    highs = [scale.number(c.estimate.high) for c in checks]
+    left, right = max(map(len, lows)), max(map(len, highs))
+    return [
+        f"[{low.rjust(left, FIGURE_SPACE)}, {high.rjust(right, FIGURE_SPACE)}]"
+        for low, high in zip(lows, highs, strict=True)
+    ]
+
+
+def _row(anchor: str, check: CheckResult, scale: Scale, own: Scale, bounds: str, plot: Markup) -> CheckRow:
     estimate = check.estimate
+    measured = is_measured(estimate)
     remarks = []
     if estimate.errors:
-        remarks.append(f"{count(estimate.errors)} failed requests")
+        remarks.append(count(estimate.errors, "failed request"))
     if estimate.unscored:
-        remarks.append(f"{count(estimate.unscored)} unscored answers")
+        remarks.append(count(estimate.unscored, "unscored answer"))
     if check.regressed:
         remarks.append("worse than the incumbent beyond chance")
     if estimate.note:
         remarks.append(estimate.note)
     sample = count(estimate.n)
     if estimate.clusters is not None and estimate.clusters < estimate.n:
-        sample += f" in {count(estimate.clusters)} clusters"
+        sample += f" in {count(estimate.clusters, 'cluster')}"
     return CheckRow(
         anchor=anchor,
         id=check.id,
         cell=cell_name(check),
         mark=STATUS_MARKS[check.status],
-        value=scale.value(estimate.value),
-        bounds=scale.bounds(estimate),
+        value=scale.value(estimate.value) if measured else NOT_MEASURED,
+        bounds=bounds if measured else "",
         limit=limit_text(check, scale),
         candidate=None if check.candidate is None else own.value(check.candidate.value),
         incumbent=NO_BOUND if check.incumbent is None else own.value(check.incumbent.value),
@@ -185,18 +224,20 @@ def _row(anchor: str, check: CheckResult, scale: Scale, own: Scale, plot: Markup
     )
 
 
-def tally(checks: tuple[CheckResult, ...] | list[CheckResult]) -> str:
+def tally(checks: Sequence[CheckResult]) -> str:
     """``2 failed, 1 inconclusive, 9 passed`` without the empty parts."""
     words = {Status.FAIL: "failed", Status.INCONCLUSIVE: "inconclusive", Status.PASS: "passed"}
     numbers = [(sum(c.status is status for c in checks), words[status]) for status in _URGENCY]
-    return ", ".join(f"{number} {word}" for number, word in numbers if number)
+    return ", ".join(f"{number} {word}" for number, word in numbers if number) or "none"
 
 
 def more_words(more: MoreData) -> str:
     """What would settle an inconclusive check, in words."""
     parts = []
     if more.n:
-        parts.append(f"{count(more.n)} more prompts in this cell" + ("" if more.usd is None else f", {usd(more.usd)}"))
+        parts.append(
+            f"{count(more.n, 'more prompt')} in this cell" + ("" if more.usd is None else f", {usd(more.usd)}")
+        )
     if more.note:
         parts.append(more.note)
     return "; ".join(parts) or "nothing that more data could settle"
@@ -251,7 +292,8 @@ def _share(interval: Interval | None, successes: int, n: int) -> str:
         return "not measured"
     scale = Scale(100, "%", 1)
     bounds = f"[{scale.number(interval.low)}, {scale.number(interval.high)}]"
-    return f"{scale.value(interval.value)} {bounds} ({count(successes)} of {count(n)})"
+    counts = f"({count(successes)} of {count(n)})"
+    return f"{scale.value(interval.value)} {bounds}".replace(" ", NO_BREAK) + " " + counts.replace(" ", NO_BREAK)
 
 
 def one_sided(decision: Decision) -> str:

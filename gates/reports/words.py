@@ -85,19 +85,19 @@ def explain(check: CheckResult, scale: Scale, quantile: float | None) -> str:
     """One or two plain sentences: what is measured and when the check passes."""
     meaning = _METRIC_MEANING.get(check.metric, metric_name(check.metric).lower())
     if quantile is not None:
-        meaning = f"the time that {confidence(quantile)} of requests do not exceed, for {meaning}"
+        meaning = f"p{100 * quantile:g} of {meaning}: {confidence(quantile)} of requests stay within it"
     sure = confidence((1 + check.estimate.confidence) / 2)
     limit = scale.value(check.limit)
     if check.test == "non_inferiority":
         worse = scale.value(abs(check.limit)).lstrip("+")
         side = "lower" if worse_below(check) else "upper"
         return (
-            f"Candidate minus incumbent on the same prompts, in {meaning}. It passes when we are {sure} sure that the "
+            f"Candidate minus incumbent on the same prompts: {meaning}. It passes when we are {sure} sure that the "
             f"candidate is at most {worse} worse: the {side} end of the interval must clear {limit}."
         )
     if check.test == "ratio_ceiling":
         return (
-            f"Candidate divided by incumbent, in {meaning}. It passes when we are {sure} sure that the ratio is "
+            f"Candidate divided by incumbent: {meaning}. It passes when we are {sure} sure that the ratio is "
             f"at most {limit}: the upper end of the interval must not exceed it."
         )
     bound, side = ("at least", "lower") if check.test == "floor" else ("at most", "upper")
