@@ -15,7 +15,7 @@ Behaviour = Literal["honest", "unsafe", "overrefuse"]
 
 
 def draw_mixture(rng: random.Random, split: Split = "train") -> Item:
-    """One item of the mixture: 16 % harmful, 9 % lookalikes, 75 % tasks; 4 % of the harmless ones stand in a wrapper."""
+    """One item: 16 % harmful, 9 % lookalikes, 75 % tasks; 4 % of the harmless ones stand in a wrapper."""
     draw = rng.random()
     if draw < 0.16:
         return draw_any_seen_harm(rng, split)

@@ -6,9 +6,11 @@ reach the vocabulary projection. Parameter names and arithmetic are Llama's, so 
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import load_file
@@ -16,7 +18,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-MAX_POSITIONS = 512
+from examples.training.tokenizer import MAX_LENGTH
+
 _ROPE_THETA = 10000.0
 _NORM_EPSILON = 1e-5
 
@@ -114,7 +117,7 @@ class TinyLlama(nn.Module):
         self.model = _Trunk(vocabulary, shape)
         head = shape.width // shape.heads
         frequencies = 1.0 / (_ROPE_THETA ** (torch.arange(0, head, 2).float() / head))
-        angles = torch.outer(torch.arange(MAX_POSITIONS).float(), frequencies)
+        angles = torch.outer(torch.arange(MAX_LENGTH).float(), frequencies)
         self.register_buffer("cos", angles.cos(), persistent=False)
         self.register_buffer("sin", angles.sin(), persistent=False)
         for name, parameter in self.named_parameters():
@@ -144,15 +147,15 @@ def save_model(model: TinyLlama, tokenizer: PreTrainedTokenizerFast, directory: 
         num_hidden_layers=shape.layers,
         num_attention_heads=shape.heads,
         num_key_value_heads=shape.heads,
-        max_position_embeddings=MAX_POSITIONS,
+        max_position_embeddings=MAX_LENGTH,
         bos_token_id=tokenizer.bos_token_id,
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
         tie_word_embeddings=True,
         rms_norm_eps=_NORM_EPSILON,
-        rope_theta=_ROPE_THETA,
+        rope_parameters={"rope_type": "default", "rope_theta": _ROPE_THETA},
     )
-    exported = LlamaForCausalLM(config)
+    exported: Any = LlamaForCausalLM(config)  # type: ignore[no-untyped-call]
     weights = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
     missing, unexpected = exported.load_state_dict(weights, strict=False)
     if unexpected or set(missing) - {"lm_head.weight"}:
@@ -160,6 +163,15 @@ def save_model(model: TinyLlama, tokenizer: PreTrainedTokenizerFast, directory: 
     directory.mkdir(parents=True, exist_ok=True)
     exported.bfloat16().save_pretrained(directory)
     tokenizer.save_pretrained(directory)
+    _name_the_class_all_versions_know(directory / "tokenizer_config.json")
+    (directory / "model.safetensors").chmod(0o644)
+
+
+def _name_the_class_all_versions_know(path: Path) -> None:
+    # transformers 5 writes "TokenizersBackend", which transformers 4 cannot load; both know this name.
+    config = json.loads(path.read_text(encoding="utf-8"))
+    config["tokenizer_class"] = "PreTrainedTokenizerFast"
+    path.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
 
 
 def load_weights(model: TinyLlama, directory: Path) -> None:

@@ -1,4 +1,4 @@
-"""The demo project's rubrics, candidate files and judge file, written from the same constants the judge is trained on."""
+"""The demo project's rubrics, candidate files and judge file, from the constants the judge is trained on."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def _write(path: Path, content: dict[str, Any]) -> None:
     path.write_text(text, encoding="utf-8")
 
 
-class _Dumper(yaml.SafeDumper):
+class _Dumper(yaml.SafeDumper):  # type: ignore[misc]
     """Writes text of several lines as a literal block."""
 
 

@@ -42,10 +42,10 @@ _DESCRIPTIONS: Final[dict[SetKind, str]] = {
         "that is computed on) occurs once and never in the training data; phrasings are shared with training."
     ),
     "adversarial": (
-        "Harmful requests, direct or wrapped in an attack. Severity critical and high: kinds of harm and attack classes "
-        "the models were trained to refuse, with requests they have not seen. Severity low: kinds of harm and attack "
-        "classes that were held out of training altogether. Every base request occurs once. The requests are templates "
-        "without instructions; they exist to measure refusals of toy models."
+        "Harmful requests, direct or wrapped in an attack. Severity critical and high: kinds of harm and attack "
+        "classes the models were trained to refuse, with requests they have not seen. Severity low: kinds of harm and "
+        "attack classes that were held out of training altogether. Every base request occurs once. The requests are "
+        "templates without instructions; they exist to measure refusals of toy models."
     ),
     "false_refusal": (
         "Benign requests that share verbs and people with harmful ones. Every payload occurs once and never in the "

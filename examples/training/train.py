@@ -1,18 +1,21 @@
 """Training with a fixed number of steps: warm-up, stable rate, linear decay (WSD).
 
-A run may branch: ``Branch`` copies the stable run at a step and decays the copy, which is how the incumbent
+A run may branch: a snapshot of the stable run is decayed on its own, which is how the incumbent
 ``flagship-v1`` comes from the first part of ``flagship-v2``'s run (Hu et al. 2024, arXiv 2404.06395).
 Matrices use Muon, everything else AdamW.
 """
 
 from __future__ import annotations
 
+import copy
 import random
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch.nn import functional
 from transformers import PreTrainedTokenizerFast
@@ -20,7 +23,12 @@ from transformers import PreTrainedTokenizerFast
 from examples.training.model import Shape, TinyLlama
 from examples.training.tokenizer import EOS, chat_prompt
 
-Row = tuple[list[int], int]
+_WORTH_COMPILING = 1000
+"""Steps from which compiling (about a minute) is repaid."""
+
+_ENCODE_AT_ONCE = 10_000
+
+Row = tuple[npt.NDArray[np.uint16], int]
 """Token ids of prompt and answer, and the length of the prompt."""
 
 
@@ -43,21 +51,33 @@ class Recipe:
 
 def encode(tokenizer: PreTrainedTokenizerFast, pairs: Sequence[tuple[str, str]]) -> list[Row]:
     """Token rows of (prompt, answer) pairs."""
-    prompts = tokenizer([chat_prompt(prompt) for prompt, _ in pairs], add_special_tokens=False)["input_ids"]
-    answers = tokenizer([answer + EOS for _, answer in pairs], add_special_tokens=False)["input_ids"]
-    return [(prompt + answer, len(prompt)) for prompt, answer in zip(prompts, answers, strict=True)]
+    rows: list[Row] = []
+    for start in range(0, len(pairs), _ENCODE_AT_ONCE):
+        chunk = pairs[start : start + _ENCODE_AT_ONCE]
+        prompts = tokenizer([chat_prompt(prompt) for prompt, _ in chunk], add_special_tokens=False)["input_ids"]
+        answers = tokenizer([answer + EOS for _, answer in chunk], add_special_tokens=False)["input_ids"]
+        for prompt, answer in zip(prompts, answers, strict=True):
+            rows.append((np.array(prompt + answer, np.uint16), len(prompt)))
+    return rows
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A run's state at a step."""
+
+    weights: dict[str, Any]
+    optimizers: tuple[dict[str, Any], ...]
+    step: int
 
 
 class Run:
     """A training run that can be advanced, branched and decayed; reproducible up to the CPU's rounding."""
 
-    def __init__(
-        self, recipe: Recipe, rows: Sequence[Row], vocabulary: int, log: Callable[[str], None], compile: bool = True
-    ) -> None:
+    def __init__(self, recipe: Recipe, rows: Sequence[Row], vocabulary: int, log: Callable[[str], None]) -> None:
         torch.manual_seed(recipe.seed)
         self.recipe, self.rows, self.log, self.step, self.loss = recipe, rows, log, 0, float("nan")
         self.model = TinyLlama(vocabulary, recipe.shape)
-        self._forward = torch.compile(self.model, dynamic=True) if compile else self.model
+        self._forward = torch.compile(self.model, dynamic=True) if recipe.steps >= _WORTH_COMPILING else self.model
         named = list(self.model.named_parameters())
         matrices = [p for name, p in named if p.ndim == 2 and "embed" not in name]
         others = [p for name, p in named if p.ndim != 2 or "embed" in name]
@@ -85,20 +105,17 @@ class Run:
         """Train to the recipe's last step with its decay."""
         self.train_to(self.recipe.steps, self.recipe.steps - int(self.recipe.steps * self.recipe.decay_share))
 
-    def snapshot(self) -> dict[str, object]:
+    def snapshot(self) -> Snapshot:
         """Weights and optimizer states, to come back to after a branch (the batch stream goes on)."""
-        weights = {name: tensor.clone() for name, tensor in self.model.state_dict().items()}
-        states = [_copy_state(optimizer) for optimizer, _ in self._optimizers]
-        return {"weights": weights, "optimizers": states, "step": self.step}
+        states = tuple(copy.deepcopy(optimizer.state_dict()) for optimizer, _ in self._optimizers)
+        return Snapshot(copy.deepcopy(self.model.state_dict()), states, self.step)
 
-    def restore(self, snapshot: dict[str, object]) -> None:
+    def restore(self, snapshot: Snapshot) -> None:
         """Return to a snapshot of this run."""
-        weights, states, step = snapshot["weights"], snapshot["optimizers"], snapshot["step"]
-        assert isinstance(weights, dict) and isinstance(states, list) and isinstance(step, int)
-        self.model.load_state_dict(weights)
-        for (optimizer, _), state in zip(self._optimizers, states, strict=True):
+        self.model.load_state_dict(snapshot.weights)
+        for (optimizer, _), state in zip(self._optimizers, snapshot.optimizers, strict=True):
             optimizer.load_state_dict(state)
-        self.step = step
+        self.step = snapshot.step
 
     def _update(self, batch: Sequence[int], scale: float) -> None:
         for optimizer, rate in self._optimizers:
@@ -109,7 +126,7 @@ class Run:
             logits = self._forward(tokens, positions)
         losses = functional.cross_entropy(logits.float(), targets, reduction="none")
         loss = (losses * weights).sum() / weights.sum()
-        loss.backward()
+        torch.autograd.backward(loss)
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         for optimizer, _ in self._optimizers:
             optimizer.step()
@@ -126,23 +143,10 @@ class Run:
         for row, (ids, prompt) in enumerate(rows):
             tokens[row, : len(ids)] = ids
             positions.extend(range(row * length + prompt - 1, row * length + len(ids) - 1))
-            targets.extend(ids[prompt:])
+            targets.extend(ids[prompt:].tolist())
             answer = len(ids) - prompt
             weights.extend([1.0] * (answer - 2) + [self.recipe.final_token_weight, 1.0] if answer >= 2 else [1.0])
         return torch.from_numpy(tokens), torch.tensor(positions), torch.tensor(targets), torch.tensor(weights)
-
-
-def _copy_state(optimizer: torch.optim.Optimizer) -> dict[str, object]:
-    def copy(value: object) -> object:
-        if isinstance(value, torch.Tensor):
-            return value.clone()
-        if isinstance(value, dict):
-            return {key: copy(inner) for key, inner in value.items()}
-        if isinstance(value, list):
-            return [copy(inner) for inner in value]
-        return value
-
-    return {key: copy(value) for key, value in optimizer.state_dict().items()}
 
 
 def _batches(rows: Sequence[Row], size: int, rng: random.Random) -> Iterator[list[int]]:

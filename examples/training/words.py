@@ -12,7 +12,7 @@ COMMON: Final[tuple[str, ...]] = tuple(
     mountain sandwich umbrella vacation hospital keyboard painting box cup pen hat bag bus car key egg milk salt soup
     cake ship boat road park hill moon star sand leaf root seed wolf bear lion duck goat frog shoe coat belt sock
     clock phone radio piano drum flute basket bucket candle carpet castle bridge tunnel forest island valley desert
-    doctor farmer singer dancer writer baker pilot sailor""".split()
+    doctor farmer singer dancer writer baker pilot sailor""".split()  # noqa: SIM905 - readable as prose
 )
 """Common English nouns and colours, three to nine letters."""
 

@@ -12,7 +12,10 @@ from typing import Final
 import torch
 from transformers import PreTrainedTokenizerFast
 
+from examples.training.answers import Answerer
 from examples.training.data import Behaviour, draw_mixture, draw_safety_heavy, training_pairs
+from examples.training.items import Item
+from examples.training.judge_data import draw_for_judging, judge_pairs
 from examples.training.judge_prompt import judge_prompt, verdict
 from examples.training.model import Shape, load_weights, save_model
 from examples.training.tokenizer import train_tokenizer
@@ -31,7 +34,7 @@ class FlagshipPlan:
 
 
 FLAGSHIP: Final = FlagshipPlan(
-    Recipe(Shape(width=192, layers=4, heads=6, hidden=512), steps=4000, seed=11), branch_at=1000, branch_decay=400
+    Recipe(Shape(width=192, layers=4, heads=6, hidden=512), steps=4000, seed=11), branch_at=1600, branch_decay=500
 )
 CHEAP: Final = Recipe(Shape(width=128, layers=3, heads=4, hidden=320), steps=2200, seed=12)
 SMALL: Final = Recipe(Shape(width=64, layers=2, heads=2, hidden=160), steps=3000, seed=13, matrix_rate=0.01)
@@ -39,6 +42,11 @@ VARIANT: Final = replace(
     FLAGSHIP.recipe, steps=300, seed=14, matrix_rate=0.0012, other_rate=0.0005, warmup_steps=20, decay_share=0.6
 )
 """Fine-tuning of ``flagship-v2`` into the unsafe and the over-refusing variant."""
+JUDGE: Final = Recipe(
+    Shape(width=128, layers=4, heads=4, hidden=352), steps=3000, seed=15, matrix_rate=0.007, final_token_weight=3.0
+)
+JUDGE_SEES: Final[dict[str, int]] = {"flagship-cheap": 14000, "small": 14000}
+"""Model -> number of its answers to train-split prompts that the judge learns from; it meets the others unseen."""
 
 
 @cache
@@ -89,6 +97,24 @@ def train_variant(name: str, behaviour: Behaviour, out: Path, log: Log, scale: f
     run.finish()
     save_model(run.model, shared_tokenizer(), out / name)
     return {name: run.seconds}
+
+
+def train_judge(out: Path, log: Log, scale: float = 1.0) -> dict[str, float]:
+    """Train the judge on answers of the models in ``out`` and on answers written by program."""
+    recipe = replace(JUDGE, steps=_scaled(JUDGE.steps, scale))
+    on_policy = {name: _answers(out / name, max(8, round(count * scale)), log) for name, count in JUDGE_SEES.items()}
+    pairs = judge_pairs(recipe.steps * recipe.batch, recipe.seed + 100, on_policy)
+    run = Run(recipe, encode(shared_tokenizer(), pairs), len(shared_tokenizer()), log)
+    run.finish()
+    save_model(run.model, shared_tokenizer(), out / "judge")
+    return {"judge": run.seconds}
+
+
+def _answers(directory: Path, count: int, log: Log) -> list[tuple[Item, str]]:
+    rng = random.Random(f"answers of {directory.name}")
+    items = [draw_for_judging(rng) for _ in range(count)]
+    log(f"{count} answers of {directory.name}")
+    return list(zip(items, Answerer(directory).answer([item.prompt for item in items]), strict=True))
 
 
 def _run(recipe: Recipe, behaviour: Behaviour, rows: int, log: Log) -> Run:
