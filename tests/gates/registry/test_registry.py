@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from gates.decision import Decision
 from gates.registry import ChannelState, Registry
 from golden_sets.digests import digest_bytes
 from golden_sets.errors import InputError
@@ -113,21 +114,31 @@ def test_a_decision_must_be_about_its_evidence(registry: Registry, make: Maker) 
 def test_the_recorded_decision_is_found_by_its_inputs(registry: Registry, make: Maker) -> None:
     incumbent = make.seed(registry)
     release = make.release("v2", incumbent)
-    inputs = {
-        "subject_digest": release.candidate.digest,
-        "plan_digest": release.plan.digest,
-        "policy_digest": make.policy.digest,
-        "incumbent_digest": incumbent.digest,
-    }
-    assert registry.find_decision(**inputs) is None
+    inputs = (release.candidate.digest, release.plan.digest, make.policy.digest, incumbent.digest)
+
+    def find(
+        subject: str, plan: str | None, policy: str, incumbent: str | None, evidence: str | None = None
+    ) -> Decision | None:
+        return registry.find_decision(
+            subject_digest=subject,
+            plan_digest=plan,
+            policy_digest=policy,
+            incumbent_digest=incumbent,
+            evidence_digest=evidence,
+        )
+
+    assert find(*inputs) is None
     make.record(registry, release)
-    assert registry.find_decision(**inputs) == release.decision
-    assert registry.find_decision(**inputs, evidence_digest=release.evidence.digest) == release.decision
-    assert registry.find_decision(**inputs, evidence_digest=NEVER) is None
-    for field in inputs:
-        assert registry.find_decision(**{**inputs, field: NEVER}) is None
-    assert registry.find_decision(**{**inputs, "incumbent_digest": None}) is None
-    assert registry.find_decision(**{**inputs, "plan_digest": None}) is None
+    assert find(*inputs) == release.decision
+    assert find(*inputs, release.evidence.digest) == release.decision
+    assert find(*inputs, NEVER) is None
+    subject, plan, policy, served = inputs
+    assert find(NEVER, plan, policy, served) is None
+    assert find(subject, NEVER, policy, served) is None
+    assert find(subject, plan, NEVER, served) is None
+    assert find(subject, plan, policy, NEVER) is None
+    assert find(subject, None, policy, served) is None
+    assert find(subject, plan, policy, None) is None
 
 
 def test_names_point_to_what_was_registered_last(registry: Registry, make: Maker) -> None:
