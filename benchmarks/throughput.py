@@ -54,7 +54,8 @@ def main() -> None:
     for setting in report["settings"]:
         print(
             f"concurrency {setting['concurrency']:4d}: ratio {setting['ratio']:.3f}   "
-            f"harness {setting['harness_rps']:.0f}/s   bare {setting['bare_rps']:.0f}/s"
+            f"harness {setting['harness_rps']:.0f}/s, {setting['harness_cpu_ms']:.2f} ms CPU   "
+            f"bare {setting['bare_rps']:.0f}/s, {setting['bare_cpu_ms']:.2f} ms CPU"
         )
 
 
@@ -65,7 +66,7 @@ async def measure(arguments: argparse.Namespace) -> dict[str, Any]:
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="relgate-throughput-")))
         served = await stack.enter_async_context(open_engine(candidate, log_dir=scratch))
         store = SampleStore(open_database(f"sqlite:///{scratch}/samples.db"))
-        await _bare(served, candidate, _prompts("warm-up", 200), 32)
+        await _pair(candidate, served, store, _prompts("warm-up", 100), 16, harness_first=True)
         settings = []
         for concurrency in arguments.concurrency:
             pairs = []
@@ -86,18 +87,19 @@ async def _pair(
     *,
     harness_first: bool,
 ) -> dict[str, float]:
-    """Requests per second of both sides over the same prompts."""
-    seconds = {}
+    """Of both sides over the same prompts: requests per second, and this process's CPU milliseconds per request."""
+    result = {}
     for side in ("harness", "bare") if harness_first else ("bare", "harness"):
-        started = time.perf_counter()
+        started, cpu_started = time.perf_counter(), time.process_time()
         if side == "harness":
             settings = GenerationSettings(concurrency=concurrency)
             generations = await generate(prompts, candidate, served, store, settings=settings)
             assert all(g.error is None for g in generations), next(g for g in generations if g.error is not None)
         else:
             await _bare(served, candidate, prompts, concurrency)
-        seconds[side] = time.perf_counter() - started
-    return {side: len(prompts) / s for side, s in seconds.items()}
+        result[f"{side}_rps"] = len(prompts) / (time.perf_counter() - started)
+        result[f"{side}_cpu_ms"] = (time.process_time() - cpu_started) / len(prompts) * 1000
+    return result
 
 
 async def _bare(served: ServedModel, candidate: Candidate, prompts: list[Prompt], concurrency: int) -> None:
@@ -117,14 +119,9 @@ async def _bare(served: ServedModel, candidate: Candidate, prompts: list[Prompt]
 
 
 def _summary(concurrency: int, pairs: list[dict[str, float]]) -> dict[str, Any]:
-    ratios = [pair["harness"] / pair["bare"] for pair in pairs]
-    return {
-        "concurrency": concurrency,
-        "ratio": statistics.median(ratios),
-        "harness_rps": statistics.median(p["harness"] for p in pairs),
-        "bare_rps": statistics.median(p["bare"] for p in pairs),
-        "ratios": ratios,
-    }
+    ratios = [pair["harness_rps"] / pair["bare_rps"] for pair in pairs]
+    medians = {name: statistics.median(pair[name] for pair in pairs) for name in pairs[0]}
+    return {"concurrency": concurrency, "ratio": statistics.median(ratios), **medians, "ratios": ratios}
 
 
 def _prompts(name: str, count: int) -> list[Prompt]:
