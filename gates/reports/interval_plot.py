@@ -72,7 +72,8 @@ def axis_for(checks: Sequence[CheckResult], scale: Scale) -> Axis:
     margin = 0.08 * (high - low) or abs(high) * 0.1 or 1.0
     low, high = low - margin, high + margin
     if zero is None:
-        low = max(low, 0.0)  # rates, times and costs are never negative
+        # Rates, times and costs are never negative; an axis that comes near zero shows it.
+        low = 0.0 if low < high / 2 else low
         if scale.unit in _SHARES:
             high = min(high, 1.0)
         # A limit or bound on the very edge would hide its line.

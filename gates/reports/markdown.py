@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from gates.decision import CheckResult, Status
-from gates.reports.figures import NO_BOUND, confidence, count, measured_scale, own_scale
+from gates.reports.figures import NO_BOUND, Scale, confidence, count, measured_scale, own_scale
 from gates.reports.interval_plot import axis_is_shared
 from gates.reports.model import ReportInput
 from gates.reports.text import markdown_code, markdown_text, shortened
@@ -63,11 +63,12 @@ def _against(report: ReportInput) -> str:
 def _table(checks: tuple[CheckResult, ...]) -> list[str]:
     unsettled = [c for c in checks if c.status is not Status.PASS]
     passed = [c for c in checks if c.status is Status.PASS]
+    scales = {name: measured_scale([c for c in checks if c.check == name]) for name in {c.check for c in checks}}
     shown = {id(c) for c in [*unsettled, *passed][:MOST_ROWS]}
     lines = [
         "| Check | Result | Measured | Limit | Incumbent | n |",
         "|:--|:--|--:|--:|--:|--:|",
-        *(_table_row(c, [d for d in checks if d.check == c.check]) for c in checks if id(c) in shown),
+        *(_table_row(c, scales[c.check]) for c in checks if id(c) in shown),
         "",
     ]
     if len(checks) > len(shown):
@@ -75,8 +76,7 @@ def _table(checks: tuple[CheckResult, ...]) -> list[str]:
     return lines
 
 
-def _table_row(check: CheckResult, family: list[CheckResult]) -> str:
-    scale = measured_scale(family)
+def _table_row(check: CheckResult, scale: Scale) -> str:
     mark = STATUS_MARKS[check.status]
     incumbent = NO_BOUND
     if check.incumbent is not None:
