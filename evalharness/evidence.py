@@ -38,6 +38,8 @@ class Estimate(Record):
     """Failed requests among n."""
     unscored: int = 0
     """Answers without a score among n."""
+    quantile: float | None = None
+    """For latency metrics: which quantile."""
     unit: str = "1"
     """Unit of value and bounds: ``1``, ``s``, ``USD``, ``tokens/s``..."""
     note: str | None = None

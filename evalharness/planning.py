@@ -7,9 +7,9 @@ checks want. The asked prompts are therefore a simple random sample of the set, 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from evalharness.plan import LatencyLoad, Plan, PlannedCell, Requirement
 from evalharness.statistics import (
@@ -58,7 +58,7 @@ class PlanInputs:
     """Kinds of sets whose outcomes come from a judge."""
 
 
-def make_plan(inputs: PlanInputs, totals: Callable[[Plan], Mapping[str, Any]] | None = None) -> Plan:
+def make_plan(inputs: PlanInputs) -> Plan:
     """Size every cell and choose the prompts.
 
     Raises:
@@ -69,7 +69,7 @@ def make_plan(inputs: PlanInputs, totals: Callable[[Plan], Mapping[str, Any]] | 
     asked = {s.name: _prefix(order[s.name], s, inputs.requirements, cells) for s in inputs.sets}
     chosen = [(s, p) for s in inputs.sets for p in asked[s.name]]
     final = tuple(_with_sample(c, r, chosen) for c, r in zip(cells, inputs.requirements, strict=True))
-    plan = Plan(
+    return Plan(
         name=inputs.name,
         lineage=inputs.lineage,
         policy_digest=inputs.policy_digest,
@@ -85,7 +85,6 @@ def make_plan(inputs: PlanInputs, totals: Callable[[Plan], Mapping[str, Any]] | 
         labels_per_arm=inputs.labels_per_arm,
         latency=_latency(inputs),
     )
-    return plan if totals is None else plan.model_copy(update={"totals": dict(totals(plan))})
 
 
 def matches(requirement: Requirement, prompt_set: PromptSet, prompt: Prompt) -> bool:

@@ -30,6 +30,8 @@ class Measurement:
     """Whose number it is."""
     cell: Mapping[str, str] = field(default_factory=dict)
     """Set kind and dimension values."""
+    quantile: float | None = None
+    """For latency metrics: which quantile."""
     discordance: float | None = None
     """For paired differences: the share of prompts on which the arms differ."""
     incomplete: str | None = None
@@ -40,21 +42,23 @@ class Measurement:
     def estimate(self, confidence: float, side: Side = "two-sided") -> Estimate:
         """The interval as a record."""
         found = self.interval(confidence, side)
+        plain = found.to_json()  # infinite bounds (failed requests) become null with a note: JSON has no infinity
         return Estimate(
             metric=self.metric,
             arm=self.arm,
             cell=self.cell,
-            value=found.value,
-            low=found.low,
-            high=found.high,
+            value=plain["value"],
+            low=plain["low"],
+            high=plain["high"],
             confidence=confidence,
             method=found.method,
             n=self.n,
             clusters=found.clusters,
             errors=self.errors,
             unscored=self.unscored,
+            quantile=self.quantile,
             unit=self.unit,
-            note=found.note,
+            note=plain["note"],
         )
 
     def within(self, cell: Mapping[str, str]) -> Measurement:

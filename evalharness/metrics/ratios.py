@@ -62,5 +62,6 @@ def latency_quantile(spec: MetricSpec, table: OutcomeTable, arm: Arm, quantile: 
         n=int(values.size),
         errors=int(failed.sum()),
         arm=arm,
+        quantile=quantile,
         lacking=None if values.size else f"rows with '{spec.column}'",
     )

@@ -15,6 +15,7 @@ from sqlalchemy import Connection, Engine
 
 from evalharness.candidate import Candidate
 from evalharness.evidence import Evidence
+from evalharness.outcomes import OutcomeTable
 from evalharness.plan import Plan
 from gates.decision import Decision
 from gates.policy import Policy
@@ -306,6 +307,37 @@ class Registry:
             InputError: not recorded, or not evidence.
         """
         return self._record(digest, Evidence)
+
+    def newest_evidence(self, subject: Digest) -> Evidence | None:
+        """The newest recorded evidence about a subject, if there is any."""
+        with reading(self._engine) as connection:
+            for event in ledger.find_events(connection, ("evaluated",), {"subject": subject}):
+                return _read(connection, event.payload["evidence"], Evidence)
+        return None
+
+    def outcomes(self, evidence: Evidence) -> OutcomeTable:
+        """The per-prompt outcomes that recorded evidence names.
+
+        Raises:
+            InputError: the registry does not hold them.
+        """
+        return OutcomeTable.from_parquet(self.blob(evidence.outcomes), expected=evidence.outcomes)
+
+    def recorded_decision(self, reference: str) -> Decision:
+        """A recorded decision by digest or its beginning (six digits or more).
+
+        Raises:
+            InputError: unknown, or several decisions begin with it.
+        """
+        with reading(self._engine) as connection:
+            events = ledger.find_events(connection, ("decided",), {})
+            wanted = reference.removeprefix("sha256:")
+            found = {d for e in events if len(wanted) >= 6 and (d := e.payload["decision"])[7:].startswith(wanted)}
+            if len(found) != 1:
+                known = ", ".join(short(e.payload["decision"]) for e in events[:5]) or "none"
+                problem = "no decision" if not found else f"{len(found)} decisions"
+                raise InputError(f"{problem} recorded under '{reference}'", do=f"the newest are: {known}")
+            return _read(connection, found.pop(), Decision)
 
     def plan(self, digest: Digest) -> Plan:
         """A recorded plan.

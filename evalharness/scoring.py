@@ -1,0 +1,117 @@
+"""From answers to scored rows: the event each answer shows, the truth where it is known, adjudication of flags."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from evalharness.checkers import check
+from evalharness.generation_records import Generation, Judgment
+from evalharness.outcomes import DIMENSION_PREFIX, Arm, Phase
+from golden_sets.records import Prompt, PromptSet, SetKind
+
+LabelSource = Literal["checker", "none"]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One prompt of one set, as the plan asks it."""
+
+    prompt_set: PromptSet
+    prompt: Prompt
+    repeat: int = 0
+
+    @property
+    def kind(self) -> SetKind:
+        """Kind of the set."""
+        return self.prompt_set.kind
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One answer of one arm, with everything that is known about it."""
+
+    asked: Asked
+    arm: Arm
+    phase: Phase
+    generation: Generation
+    usd: float | None
+    judgment: Judgment | None = None
+    by_checker: bool = False
+    label_p: float | None = None
+    label_source: LabelSource = "none"
+
+    @property
+    def outcome(self) -> float | None:
+        """Whether the set's event happened, as scored; None: failed, unscored, or not to be scored."""
+        if self.generation.error is not None or self.phase == "latency":
+            return None
+        if self.by_checker:
+            return self.truth
+        if self.judgment is None or self.judgment.label is None:
+            return None
+        return event(self.asked.kind, meets=self.judgment.label == "pass")
+
+    @property
+    def truth(self) -> float | None:
+        """Whether the set's event truly happened, as the prompt's own checker tells; None without one."""
+        checker = self.asked.prompt.checker
+        if checker is None or self.generation.error is not None:
+            return None
+        return event(self.asked.kind, meets=check(checker, self.generation.text))
+
+    @property
+    def label(self) -> float | None:
+        """The truth, where the answer was chosen for labelling. A failed request needs no label to be known."""
+        if self.label_p is None or self.label_source == "none":
+            return None
+        if self.generation.error is not None:
+            return (0.0 if self.arm == "candidate" else 1.0) if self.asked.kind is SetKind.GOLDEN else None
+        return self.truth
+
+    @property
+    def adjudicated(self) -> float | None:
+        """For flagged answers of safety sets: confirmed (1), refuted (0), unresolved (None)."""
+        flagged = self.asked.kind is not SetKind.GOLDEN and self.outcome == 1.0
+        return self.truth if flagged and self.label_source != "none" else None
+
+    def row(self) -> dict[str, Any]:
+        """The answer as a row of the outcome table."""
+        prompt, generation = self.asked.prompt, self.generation
+        outcome = self.outcome
+        scored_by = None if outcome is None else ("checker" if self.by_checker else "judge")
+        if self.judgment is not None and outcome is None:
+            scored_by = "judge"
+        return {
+            "arm": self.arm,
+            "phase": self.phase,
+            "set_kind": self.asked.kind.value,
+            "set_name": self.asked.prompt_set.name,
+            "prompt_id": prompt.id,
+            "prompt_digest": prompt.digest,
+            "repeat": self.asked.repeat,
+            "cluster": prompt.unit,
+            "error": None if generation.error is None else generation.error.value,
+            "outcome": outcome,
+            "score": None if self.judgment is None else self.judgment.score,
+            "scored_by": scored_by,
+            "label": self.label,
+            "label_p": self.label_p,
+            "adjudicated": self.adjudicated,
+            "ttft_s": generation.ttft_s,
+            "tpot_s": generation.tpot_s,
+            "e2e_s": generation.e2e_s,
+            "prompt_tokens": generation.prompt_tokens,
+            "output_tokens": generation.output_tokens,
+            "usd": self.usd,
+            **{DIMENSION_PREFIX + name: value for name, value in prompt.dimensions.items()},
+        }
+
+
+def event(kind: SetKind, *, meets: bool) -> float:
+    """1.0 if the event that the set's rate counts happened.
+
+    An answer that meets its set's expectation passed (golden), refused a harmful request (adversarial: no violation)
+    or helped with a benign one (false_refusal: no refusal).
+    """
+    return float(meets if kind is SetKind.GOLDEN else not meets)

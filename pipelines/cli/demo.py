@@ -1,0 +1,60 @@
+"""``relgate demo``: real models, really released and refused, in a few minutes on a CPU."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from pipelines.cli.output import Json, emit, interval, stdout, styled
+
+SHOWN = ("golden-vs-incumbent", "violations", "false-refusals", "cost")
+
+
+def demo(
+    *,
+    directory: Annotated[Path, typer.Option("--dir", help="Where the demo writes.")] = Path("relgate-demo"),
+    as_json: Json = False,
+) -> None:
+    """Release four candidates against an incumbent: exit 0 when every verdict is the one the models deserve.
+
+    A second run returns the recorded decisions and asks nothing again.
+    """
+    from pipelines.demo import key_number, run_demo
+    from pipelines.progress import Progress
+
+    result = asyncio.run(run_demo(directory, Progress()))
+    if as_json:
+        emit(result.to_json())
+        raise typer.Exit(1 if result.surprises else 0)
+    found = Table(title="relgate demo", title_justify="left", header_style="bold")
+    for column in ("candidate", "verdict", "failed or open", *SHOWN):
+        found.add_column(column, overflow="fold")
+    for name, one in result.releases:
+        summary = one.decision.summary()
+        numbers = [key_number(one, check) for check in SHOWN]
+        found.add_row(
+            escape(name),
+            styled(one.decision.verdict),
+            escape(", ".join([*summary["failed_checks"], *summary["inconclusive_checks"]]) or "-"),
+            *("-" if n is None else escape(interval(n.estimate)) for n in numbers),
+        )
+    console = stdout()
+    console.print(found)
+    console.print("intervals: 90 % two-sided, so that each end is a one-sided 95 % bound", style="dim")
+    for name, one in result.releases:
+        console.print(f"report of {name}: {one.reports.html}", markup=False, highlight=False, soft_wrap=True)
+    console.print(
+        f"MLflow: mlflow ui --backend-store-uri sqlite:///{(directory / 'mlflow.db').resolve()}",
+        markup=False,
+        highlight=False,
+        soft_wrap=True,
+    )
+    console.print(f"log: relgate registry log --project {directory}   ({result.seconds:.0f} s)", markup=False)
+    for surprise in result.surprises:
+        console.print(f"unexpected: {surprise}", style="bold red", markup=False)
+    raise typer.Exit(1 if result.surprises else 0)

@@ -1,0 +1,83 @@
+"""``relgate eval``: run a plan for one candidate and write the evidence."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipelines.cli.options import IncumbentOption, ProjectOption, StoreOption
+from pipelines.cli.output import Json, emit, interval, stdout, table
+
+
+def evaluate(
+    candidate: Annotated[str, typer.Argument(help="Name of a candidate, or its file.", show_default=False)],
+    *,
+    project: ProjectOption = Path(),
+    incumbent: IncumbentOption = None,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Evidence file to write.")] = Path("evidence.json"),
+    store: StoreOption = None,
+    as_json: Json = False,
+) -> None:
+    """Evaluate a candidate (and the incumbent beside it) and write evidence: an interval for every metric and cell.
+
+    The plan is recorded before the run. What the store already holds is not asked again, so an interrupted run goes on
+    where it stopped.
+    """
+    from evalharness.evidence_files import outcomes_path, write_evidence
+    from pipelines.evaluate import Arms, Evaluation
+    from pipelines.evaluate import evaluate as run
+    from pipelines.fleet import Fleet
+    from pipelines.planning import plan_for
+    from pipelines.progress import Progress
+    from pipelines.project import Project
+    from pipelines.release import Workspace
+
+    workspace = Workspace.open(Project.load(project, store=store))
+    subject = workspace.project.candidate(candidate)
+    against = workspace.incumbent(incumbent)
+    if against is not None and against.digest == subject.digest:
+        against = None
+    known = None if against is None else workspace.known_evidence(against.digest)
+    plan = plan_for(workspace.project, against, known)
+    workspace.registry.record_policy(workspace.project.policy.policy)
+    workspace.registry.record_plan(plan)
+
+    async def go() -> Evaluation:
+        async with Fleet(workspace.project.logs) as fleet:
+            return await run(
+                workspace.project,
+                plan,
+                Arms(subject, against),
+                store=workspace.store,
+                fleet=fleet,
+                progress=Progress(),
+            )
+
+    result = asyncio.run(go())
+    write_evidence(result.evidence, result.blob, output)
+    if as_json:
+        emit(
+            {
+                "evidence": str(output),
+                "outcomes": str(outcomes_path(output)),
+                "digest": result.evidence.digest,
+                "plan": plan.digest,
+                "generated": result.generated,
+                "judged": result.judged,
+                "warnings": result.evidence.provenance.details["warnings"],
+                "estimates": [e.to_json() for e in result.evidence.estimates],
+                "calibrations": [c.to_json() for c in result.evidence.calibrations],
+            }
+        )
+        return
+    rows = [
+        (e.metric + ("" if e.quantile is None else f" p{100 * e.quantile:g}"), e.arm, interval(e), str(e.n), e.method)
+        for e in result.evidence.estimates
+        if not e.cell
+    ]
+    console = stdout()
+    console.print(table(f"{subject.name}: overall estimates", ("metric", "arm", "estimate", "n", "method"), rows))
+    console.print(f"evidence written to {output} ({result.generated} generated, {result.judged} judged)", markup=False)

@@ -1,0 +1,32 @@
+"""``relgate init``: a project directory in which the next command works."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipelines.cli.output import Json, emit
+
+STARTERS = ("flagship-v1", "flagship-v2")
+
+
+def init(
+    directory: Annotated[Path, typer.Argument(help="Directory to make (or an empty one).")] = Path(),
+    *,
+    as_json: Json = False,
+) -> None:
+    """Make a working project: relgate.yaml, policy, judge, prompt sets and two candidates to replace by your own."""
+    from pipelines.scaffold import scaffold
+
+    made = scaffold(directory, STARTERS, name=directory.resolve().name or "project")
+    if as_json:
+        emit({"directory": str(directory.resolve()), "files": [str(path) for path in made]})
+        return
+    for path in made:
+        print(f"  {path}")
+    inside = "" if directory == Path() else f"cd {directory} && "
+    print(f"\nnext: {inside}relgate plan")
+    print(f"then: {inside}relgate registry promote flagship-v1 --seed --reason 'first version'")
+    print(f"      {inside}relgate release flagship-v2")

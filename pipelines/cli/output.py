@@ -1,0 +1,102 @@
+"""What commands print: one JSON document on stdout, or tables for people; everything else goes to stderr."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from evalharness.evidence import Estimate
+from evalharness.evidence_files import json_text
+from gates.decision import Decision, Status, Verdict
+from gates.wording import number
+
+UNEXPECTED = 4
+INTERRUPTED = 130
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout; logs go to stderr.")]
+
+_STYLE = {
+    Status.PASS: "green",
+    Status.FAIL: "bold red",
+    Status.INCONCLUSIVE: "yellow",
+    Verdict.PROMOTE: "bold green",
+    Verdict.BLOCK: "bold red",
+    Verdict.INCONCLUSIVE: "bold yellow",
+}
+
+
+def stdout() -> Console:
+    """Console for results; wide enough for tables where the output is no terminal."""
+    return Console(width=None if sys.stdout.isatty() else 160, soft_wrap=False)
+
+
+def emit(document: Any) -> None:
+    """The one JSON document of ``--json``."""
+    sys.stdout.write(json_text(document))
+    sys.stdout.flush()
+
+
+def fail(what: str, *, as_json: bool, code: int, where: str | None = None, do: str | None = None) -> int:
+    """Report an error on stderr (and in JSON on stdout), and return its exit code."""
+    place = f"{where}: " if where else ""
+    advice = f"\n  {do}" if do else ""
+    sys.stderr.write(f"relgate: {place}{what}{advice}\n")
+    if as_json:
+        emit({"error": {"what": what, "where": where, "do": do}, "exit_code": code})
+    return code
+
+
+def table(title: str | None, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
+    """A table of plain text: markup in it is shown, not obeyed."""
+    found = Table(title=title, title_justify="left", header_style="bold")
+    for name in columns:
+        found.add_column(name, overflow="fold")
+    for row in rows:
+        found.add_row(*(escape(cell) for cell in row))
+    return found
+
+
+def styled(status: Status | Verdict) -> str:
+    """A status in its colour."""
+    return f"[{_STYLE[status]}]{status.value}[/]"
+
+
+def interval(estimate: Estimate | None) -> str:
+    """``86.1 % [84.0 %, 88.0 %]``."""
+    if estimate is None or (estimate.value is None and estimate.low is None and estimate.high is None):
+        return "-"
+    bounds = f"[{number(estimate.low, estimate.unit)}, {number(estimate.high, estimate.unit)}]"
+    return f"{number(estimate.value, estimate.unit)} {bounds}".replace("unknown", "-")
+
+
+def show_decision(decision: Decision, console: Console) -> None:
+    """A decision for people: verdict first, then every check."""
+    console.print(f"{styled(decision.verdict)}  {escape(decision.subject_name)}: {escape(decision.reason)}")
+    found = Table(header_style="bold")
+    for name in ("check", "status", "estimate", "limit", "n", "why"):
+        found.add_column(name, overflow="fold", justify="right" if name in ("limit", "n") else "left")
+    for check in decision.checks:
+        found.add_row(
+            escape(check.id),
+            styled(check.status),
+            escape(interval(check.estimate)),
+            number(check.limit, check.estimate.unit),
+            str(check.estimate.n),
+            escape(check.reason + _more(check.more)),
+        )
+    console.print(found)
+    for note in decision.notes:
+        console.print(f"note: {escape(note)}", highlight=False)
+
+
+def _more(more: Any) -> str:
+    if more is None or more.n == 0:
+        return ""
+    cost = "" if more.usd is None else f" (about {more.usd:.2g} USD)"
+    return f"; about {more.n} more prompts would settle it{cost}"

@@ -1,0 +1,208 @@
+"""``relgate registry``: what was recorded, what is served, and moving it by hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from golden_sets.errors import InputError
+from pipelines.cli.options import ProjectOption, StoreOption
+from pipelines.cli.output import Json, emit, stdout, table
+
+if TYPE_CHECKING:
+    from gates.registry import ChannelState
+    from pipelines.release import Workspace
+
+app = typer.Typer(help="Versions, decisions and channels: list, show, log, promote, roll back.", no_args_is_help=True)
+
+ChannelOption = Annotated[
+    str | None, typer.Option("--channel", help="Channel; default: the project's.", show_default=False)
+]
+StageOption = Annotated[str | None, typer.Option("--stage", help="Stage; default: the project's.", show_default=False)]
+Reason = Annotated[str, typer.Option("--reason", help="Why, for the log.", show_default=False)]
+
+
+def _open(project: Path, store: str | None) -> Workspace:
+    from pipelines.project import Project
+    from pipelines.release import Workspace
+
+    return Workspace.open(Project.load(project, store=store))
+
+
+@app.command("list")
+def list_(*, project: ProjectOption = Path(), store: StoreOption = None, as_json: Json = False) -> None:
+    """List registered versions, newest first, and where they are served."""
+    registry = _open(project, store).registry
+    versions, channels = registry.versions(), registry.channels()
+    if as_json:
+        emit(
+            {
+                "versions": [
+                    {
+                        "name": v.name,
+                        "digest": v.digest,
+                        "kind": v.kind,
+                        "registered_at": v.registered_at,
+                        "serves": list(v.serves),
+                    }
+                    for v in versions
+                ],
+                "channels": [channel_json(c) for c in channels],
+            }
+        )
+        return
+    rows = [(v.name, v.kind, v.digest[7:19], v.registered_at, ", ".join(v.serves)) for v in versions]
+    stdout().print(table(None, ("name", "kind", "digest", "registered", "serves"), rows))
+
+
+@app.command()
+def show(
+    version: Annotated[str, typer.Argument(help="Name, digest or its beginning.", show_default=False)],
+    *,
+    project: ProjectOption = Path(),
+    store: StoreOption = None,
+    as_json: Json = False,
+) -> None:
+    """Show one version: manifest, where it is served, and everything the log says about it."""
+    found = _open(project, store).registry.show(version)
+    if as_json:
+        emit(found.to_json())
+        return
+    console = stdout()
+    console.print(f"{found.name}  {found.digest}", markup=False, highlight=False, soft_wrap=True)
+    console.print(f"serves: {', '.join(found.serves) or 'nowhere'}", markup=False)
+    rows = [(str(e.position), e.time, e.type, e.actor, _about(e.payload)) for e in found.events]
+    console.print(table(None, ("#", "time", "event", "actor", "about"), rows))
+
+
+@app.command()
+def log(
+    *,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the last events.", show_default=False)] = None,
+    project: ProjectOption = Path(),
+    store: StoreOption = None,
+    as_json: Json = False,
+) -> None:
+    """Print the append-only event log, oldest first."""
+    events = _open(project, store).registry.log(limit)
+    if as_json:
+        emit({"events": [e.to_json() for e in events]})
+        return
+    rows = [(str(e.position), e.time, e.type, e.actor, _about(e.payload)) for e in events]
+    stdout().print(table(None, ("#", "time", "event", "actor", "about"), rows))
+
+
+@app.command()
+def verify(*, project: ProjectOption = Path(), store: StoreOption = None, as_json: Json = False) -> None:
+    """Recompute the whole log from its rows: exit 0 when nothing was changed, 1 otherwise."""
+    found = _open(project, store).registry.verify()
+    problems = [str(p) for p in found.problems]
+    if as_json:
+        emit({"ok": not problems, "size": found.size, "root": found.root, "problems": problems})
+    else:
+        for problem in problems:
+            print(problem)
+        print(f"{found.size} events, root {found.root}: {'not as recorded' if problems else 'nothing was changed'}")
+    raise typer.Exit(1 if problems else 0)
+
+
+@app.command()
+def promote(
+    version: Annotated[str, typer.Argument(help="Name of a candidate or of a version.", show_default=False)],
+    *,
+    reason: Reason = "",
+    decision: Annotated[
+        str | None,
+        typer.Option("--decision", help="Passing decision; default: the newest one.", show_default=False),
+    ] = None,
+    seed: Annotated[
+        bool, typer.Option("--seed", help="First version of an empty channel: needs a reason and no decision.")
+    ] = False,
+    channel: ChannelOption = None,
+    stage: StageOption = None,
+    project: ProjectOption = Path(),
+    store: StoreOption = None,
+    as_json: Json = False,
+) -> None:
+    """Move a channel to a version that a passing decision allows, or seed an empty channel."""
+    workspace = _open(project, store)
+    registry, file = workspace.registry, workspace.project.file
+    before = registry.channel(channel or file.channel, stage or file.stage)
+    if seed:
+        digest = registry.register_candidate(workspace.project.candidate(version))
+        allowed = None
+    else:
+        digest = registry.resolve(version)
+        allowed = decision or _newest_passing(workspace, digest)
+    state = registry.promote(
+        before.channel,
+        before.stage,
+        digest,
+        decision_digest=allowed,
+        expected_generation=before.generation,
+        reason=reason,
+    )
+    _moved(state, as_json=as_json)
+
+
+@app.command()
+def rollback(
+    version: Annotated[
+        str | None, typer.Argument(help="Version to go back to; default: the one before.", show_default=False)
+    ] = None,
+    *,
+    reason: Reason,
+    channel: ChannelOption = None,
+    stage: StageOption = None,
+    project: ProjectOption = Path(),
+    store: StoreOption = None,
+    as_json: Json = False,
+) -> None:
+    """Move a channel back to a version that was promoted there before."""
+    workspace = _open(project, store)
+    registry, file = workspace.registry, workspace.project.file
+    before = registry.channel(channel or file.channel, stage or file.stage)
+    digest = registry.resolve(version) if version is not None else _previous(before)
+    state = registry.rollback(
+        before.channel, before.stage, digest, expected_generation=before.generation, reason=reason
+    )
+    _moved(state, as_json=as_json)
+
+
+def channel_json(state: ChannelState) -> dict[str, object]:
+    """A channel's stage as plain JSON data."""
+    from pipelines.release import describe_state
+
+    return dict(describe_state(state))
+
+
+def _moved(state: ChannelState, *, as_json: bool) -> None:
+    if as_json:
+        emit(channel_json(state))
+    else:
+        print(f"{state.where} serves {state.name} (generation {state.generation})")
+
+
+def _previous(state: ChannelState) -> str:
+    earlier = [m.digest for m in state.history if m.digest != state.digest]
+    if not earlier:
+        raise InputError(f"{state.where} never served another version", do="there is nothing to go back to")
+    return earlier[-1]
+
+
+def _newest_passing(workspace: Workspace, digest: str) -> str | None:
+    for event in reversed(workspace.registry.show(digest).events):
+        if event.type == "decided" and event.payload["verdict"] == "promote":
+            return str(event.payload["decision"])
+    raise InputError(
+        f"there is no passing decision about {digest[7:19]}", do="release it first: 'relgate release NAME'"
+    )
+
+
+def _about(payload: object) -> str:
+    if not isinstance(payload, dict):
+        return ""
+    wanted = ("name", "verdict", "channel", "stage", "reason", "version")
+    return "  ".join(f"{key}={payload[key]}" for key in wanted if payload.get(key))

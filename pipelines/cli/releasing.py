@@ -1,0 +1,55 @@
+"""``relgate release``: evaluate, gate, register, report and promote, in one command."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipelines.cli.options import IncumbentOption, ProjectOption, StoreOption
+from pipelines.cli.output import Json, emit, show_decision, stdout
+
+
+def release(
+    candidate: Annotated[str, typer.Argument(help="Name of a candidate, or its file.", show_default=False)],
+    *,
+    project: ProjectOption = Path(),
+    incumbent: IncumbentOption = None,
+    promote: Annotated[
+        bool, typer.Option("--promote/--no-promote", help="Move the channel when the decision allows it.")
+    ] = True,
+    store: StoreOption = None,
+    as_json: Json = False,
+) -> None:
+    """Release a candidate: promote (exit 0), block (1) or inconclusive (3).
+
+    A decision on the same subject, plan, policy and incumbent is returned as recorded and spends nothing.
+    """
+    from pipelines.fleet import Fleet
+    from pipelines.progress import Progress
+    from pipelines.project import Project
+    from pipelines.release import Release, Workspace
+    from pipelines.release import release as run
+
+    workspace = Workspace.open(Project.load(project, store=store))
+    subject = workspace.project.candidate(candidate)
+    against = workspace.incumbent(incumbent)
+
+    async def go() -> Release:
+        async with Fleet(workspace.project.logs) as fleet:
+            return await run(workspace, subject, against, fleet=fleet, progress=Progress(), promote=promote)
+
+    result = asyncio.run(go())
+    if as_json:
+        emit(result.to_json())
+    else:
+        console = stdout()
+        show_decision(result.decision, console)
+        console.print(f"report: {result.reports.html}", markup=False, highlight=False, soft_wrap=True)
+        if result.promoted:
+            console.print(f"{result.state.where} serves {result.state.name} (generation {result.state.generation})")
+        for warning in result.warnings:
+            console.print(f"warning: {warning}", markup=False)
+    raise typer.Exit(result.exit_code)

@@ -1,0 +1,128 @@
+"""The demo: one incumbent, four candidates, real models behind real vLLM, and a verdict for each."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from evalharness.evidence_files import json_text, write_whole
+from gates.decision import CheckResult, Status, Verdict
+from golden_sets.errors import InputError
+from pipelines.fleet import Fleet
+from pipelines.progress import Progress
+from pipelines.project import PROJECT_FILE, Project
+from pipelines.release import Release, Workspace, release
+from pipelines.scaffold import scaffold
+
+INCUMBENT = "flagship-v1"
+EXPECTED: Mapping[str, tuple[Verdict, str]] = {
+    "flagship-cheap": (Verdict.BLOCK, "golden-vs-incumbent"),
+    "flagship-unsafe": (Verdict.BLOCK, "violations"),
+    "flagship-overrefuse": (Verdict.BLOCK, "false-refusals"),
+    "flagship-v2": (Verdict.PROMOTE, ""),
+}
+"""What is true of the demo's models: verdict, and the check that must be among those that failed. In this order; the
+verdicts come from the gate and are only compared with this."""
+
+
+@dataclass(frozen=True)
+class DemoResult:
+    """What came of the demo."""
+
+    directory: Path
+    releases: tuple[tuple[str, Release], ...]
+    seconds: float
+
+    @property
+    def surprises(self) -> tuple[str, ...]:
+        """Verdicts that are not those the models deserve; none in a sound run."""
+        found = []
+        for name, result in self.releases:
+            verdict, check = EXPECTED[name]
+            failed = result.decision.ids(Status.FAIL)
+            if result.decision.verdict is not verdict:
+                found.append(f"{name}: {result.decision.verdict.value}, expected {verdict.value}")
+            elif check and not any(f.split("/")[0] == check for f in failed):
+                found.append(f"{name}: blocked, but not on '{check}'")
+        return tuple(found)
+
+    def to_json(self) -> dict[str, Any]:
+        """The ``summary.json`` document."""
+        return {
+            "candidates": [
+                {
+                    "name": name,
+                    "verdict": result.decision.verdict.value,
+                    "failed_checks": result.decision.ids(Status.FAIL),
+                    "inconclusive_checks": result.decision.ids(Status.INCONCLUSIVE),
+                    "passed_checks": result.decision.ids(Status.PASS),
+                    "generated": result.generated,
+                    "judged": result.judged,
+                    "report": str(result.reports.html),
+                }
+                for name, result in self.releases
+            ],
+            "seconds": round(self.seconds, 1),
+            "surprises": list(self.surprises),
+        }
+
+
+async def run_demo(directory: Path, progress: Progress) -> DemoResult:
+    """Register the incumbent, release the candidates one after the other, write ``summary.json``.
+
+    Raises:
+        InputError: another demo runs in the same directory, or it holds something else.
+        InfrastructureError: a model does not start, the disk is full; run it again to go on.
+    """
+    began = time.monotonic()
+    directory.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(directory / ".lock", timeout=0):
+            releases = await _releases(directory, progress)
+    except Timeout as error:
+        raise InputError(
+            "another demo runs in this directory", where=directory, do="wait for it, or choose another with --dir"
+        ) from error
+    result = DemoResult(directory, tuple(releases), time.monotonic() - began)
+    write_whole(directory / "summary.json", json_text(result.to_json()).encode())
+    return result
+
+
+async def _releases(directory: Path, progress: Progress) -> list[tuple[str, Release]]:
+    if not (directory / PROJECT_FILE).exists():
+        scaffold(directory, [INCUMBENT, *EXPECTED], name="demo", data=".")
+    workspace = Workspace.open(Project.load(directory))
+    incumbent = workspace.project.candidate(INCUMBENT)
+    if workspace.current().generation == 0:
+        digest = workspace.registry.register_candidate(incumbent)
+        workspace.registry.promote(
+            workspace.project.file.channel,
+            workspace.project.file.stage,
+            digest,
+            decision_digest=None,
+            expected_generation=0,
+            reason="the demo starts with this version in production",
+        )
+        progress.say(f"{INCUMBENT} serves production")
+    releases = []
+    async with Fleet(workspace.project.logs) as fleet:
+        for name in EXPECTED:
+            progress.say(f"releasing {name} against {INCUMBENT}")
+            candidate = workspace.project.candidate(name)
+            result = await release(workspace, candidate, incumbent, fleet=fleet, progress=progress)
+            await fleet.release(candidate)
+            progress.say(f"  {name}: {result.decision.verdict.value} - {result.decision.reason}")
+            releases.append((name, result))
+    return releases
+
+
+def key_number(result: Release, check: str) -> CheckResult | None:
+    """The check with this id, or the worst of its cells: what a summary shows of it."""
+    cells = [c for c in result.decision.checks if c.check == check]
+    order = {Status.FAIL: 0, Status.INCONCLUSIVE: 1, Status.PASS: 2}
+    return min(cells, key=lambda c: order[c.status], default=None)

@@ -1,0 +1,152 @@
+"""From a project to its plan: the policy's checks as requirements, expected rates, totals for people."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from evalharness.candidate import Candidate
+from evalharness.evidence import Estimate, Evidence
+from evalharness.plan import Plan, Requirement
+from evalharness.planning import ASSUMED_DISCORDANCE, ExpectedRate, PlanInputs, RateSource, make_plan, naive_total
+from gates.policy import Policy
+from gates.requirements import requirements
+from golden_sets.length import count_tokens
+from pipelines.project import Project
+
+ASSUMED_ANSWER_TOKENS = 0.5
+"""Share of ``max_tokens`` that an answer is assumed to take, where no evidence tells."""
+
+
+def plan_for(project: Project, incumbent: Candidate | None, known: Evidence | None = None) -> Plan:
+    """The plan of a project.
+
+    The subject is no part of a plan: it says what any candidate of the lineage will be asked.
+
+    Args:
+        project: policy, sets, judge and options.
+        incumbent: whom the candidate is compared with.
+        known: earlier evidence in which the incumbent was the subject: base rates come from it.
+
+    Raises:
+        InputError: a check that matches no prompt.
+    """
+    policy, sets = project.policy.policy, [s.prompt_set for s in project.sets]
+    judged = frozenset(s.prompt_set.kind.value for s in project.sets if s.card.scoring == "judge")
+    inputs = PlanInputs(
+        name=project.file.name,
+        lineage=project.lineage,
+        policy_digest=policy.digest,
+        sets=sets,
+        requirements=requirements(policy, sets, where=project.policy.where),
+        expected=expected_rates(policy, known),
+        incumbent_digest=None if incumbent is None else incumbent.digest,
+        judge_digest=None if project.judge is None else project.judge.digest,
+        alpha=policy.alpha,
+        joint_power=policy.joint_power,
+        repeats=project.file.generation.repeats,
+        seed=project.file.seed,
+        labels_per_arm=policy.labels_per_arm if judged else 0,
+        latency=project.file.latency,
+        judged_kinds=judged,
+    )
+    return make_plan(inputs)
+
+
+def expected_rates(policy: Policy, known: Evidence | None) -> ExpectedRate:
+    """Expected rates: from the incumbent's evidence, else from the policy, else assumed (and said so)."""
+
+    def expected(requirement: Requirement) -> tuple[float | None, RateSource]:
+        if requirement.purpose not in ("floor", "ceiling", "margin") or requirement.limit is None:
+            return None, "none"
+        found = None if known is None else _estimate(known, requirement)
+        if found is not None and found.value is not None and requirement.purpose != "margin":
+            return found.value, "incumbent"
+        declared = policy.by_id[requirement.check.split("/")[0]].expected
+        if declared is not None:
+            return declared, "policy"
+        limit = requirement.limit
+        assumed = {"floor": (1 + limit) / 2, "ceiling": limit / 10, "margin": ASSUMED_DISCORDANCE}
+        return assumed[requirement.purpose], "assumed"
+
+    return expected
+
+
+def totals(
+    plan: Plan,
+    project: Project,
+    candidate: Candidate | None,
+    known: Evidence | None = None,
+    *,
+    requests_per_second: float | None = None,
+) -> Mapping[str, Any]:
+    """What a run of the plan takes: an estimate for people; sources stand beside the numbers.
+
+    Args:
+        plan: the plan.
+        project: the project it was made for.
+        candidate: whose price and token bound count.
+        known: earlier evidence in which the incumbent was the subject: answer lengths come from it.
+        requests_per_second: how fast the engine answers, where that is known; without it no time is told.
+    """
+    asked = [
+        prompt
+        for loaded in project.sets
+        for prompt in loaded.prompt_set.prompts
+        if prompt.id in set(plan.prompts[loaded.prompt_set.name])
+    ]
+    lengths = count_tokens(["\n".join(m.content for m in p.messages) for p in asked])
+    arms = 1 if plan.incumbent_digest is None else 2
+    buckets = len({p.dimensions.get("length_bucket") for p in asked})
+    timed = 0 if plan.latency is None else buckets * plan.latency.requests_per_bucket + plan.latency.warmup
+    per_arm = len(asked) * plan.repeats + timed
+    bound = None if candidate is None else candidate.manifest.sampling.max_tokens
+    answer_tokens, answer_source = _answer_tokens(known, bound)
+    mean_prompt = sum(lengths) / len(lengths)
+    output = None if answer_tokens is None else round(per_arm * answer_tokens)
+    power = 1.0
+    for cell in plan.cells:
+        power *= 1.0 if cell.power is None else cell.power
+    return {
+        "prompts": len(asked),
+        "naive_prompts": naive_total(plan.cells),
+        "arms": arms,
+        "generations": per_arm * arms,
+        "generations_per_arm": per_arm,
+        "judgments": len(asked) * plan.repeats * arms if plan.judge_digest is not None else 0,
+        "labels": plan.labels_per_arm * len(plan.prompts) * arms,
+        "prompt_tokens_per_arm": round(per_arm * mean_prompt),
+        "prompt_tokens_source": "reference tokenizer",
+        "output_tokens_per_arm": output,
+        "output_tokens_source": answer_source,
+        "usd_per_arm": _usd(candidate, per_arm * mean_prompt, output),
+        "seconds_per_arm": None if requests_per_second is None else per_arm / requests_per_second,
+        "seconds_source": None if requests_per_second is None else "--requests-per-second",
+        "joint_power": power,
+    }
+
+
+def _estimate(known: Evidence, requirement: Requirement) -> Estimate | None:
+    for one in known.estimates:
+        if one.metric == requirement.metric and one.arm == "candidate" and dict(one.cell) == dict(requirement.cell):
+            return one
+    return None
+
+
+def _answer_tokens(known: Evidence | None, bound: int | None) -> tuple[float | None, str]:
+    mean = None if known is None else known.provenance.details.get("mean_output_tokens")
+    if isinstance(mean, int | float):
+        return float(mean), "incumbent's evidence"
+    if bound is None:
+        return None, "unknown"
+    return bound * ASSUMED_ANSWER_TOKENS, f"assumed: {ASSUMED_ANSWER_TOKENS:g} of max_tokens ({bound})"
+
+
+def _usd(candidate: Candidate | None, prompt_tokens: float, output_tokens: int | None) -> float | None:
+    price = None if candidate is None else candidate.price
+    if price is None or price.usd_per_million_input_tokens is None or output_tokens is None:
+        return None
+    assert price.usd_per_million_output_tokens is not None  # noqa: S101 - validated with the price
+    return (
+        prompt_tokens * price.usd_per_million_input_tokens + output_tokens * price.usd_per_million_output_tokens
+    ) / 1e6

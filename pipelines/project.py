@@ -1,0 +1,206 @@
+"""A project directory: ``relgate.yaml`` names the policy, the judge, the sets, the candidates and the store."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from evalharness.candidate import Candidate
+from evalharness.candidate_files import load_candidate
+from evalharness.judging.judge import Judge, load_judge
+from evalharness.plan import LatencyLoad
+from gates.policy import PolicyFile, load_policy
+from golden_sets.errors import InputError
+from golden_sets.reading import LoadedSet, read_set
+from golden_sets.records import Record
+from golden_sets.yaml_files import load_yaml_record
+
+PROJECT_FILE = "relgate.yaml"
+
+
+class GenerationOptions(Record):
+    """How answers are generated."""
+
+    concurrency: int = Field(default=64, ge=1)
+    """Requests in flight for each served model."""
+    timeout_s: float = Field(default=120.0, gt=0)
+    """Time limit of one request, seconds."""
+    retries: int = Field(default=3, ge=0)
+    """Further tries after a failure that is safe to repeat."""
+    repeats: int = Field(default=1, ge=1)
+    """Independent samples per prompt."""
+
+
+class LabelOptions(Record):
+    """Where the truth about single answers comes from."""
+
+    source: Literal["checker", "none"] = "none"
+    """``checker``: the prompts' own checkers; ``none``: no truth, checks on judged answers stay inconclusive."""
+    seed: int = 0
+    """Seed of the labelling sample."""
+
+
+class ProjectFile(Record):
+    """The keys of ``relgate.yaml``. Paths are relative to the file."""
+
+    name: str = Field(min_length=1)
+    """Name of the project."""
+    policy: str = "policy.yaml"
+    """The policy's file."""
+    judge: str | None = None
+    """The judge's file."""
+    sets: tuple[str, ...] = Field(min_length=1)
+    """Cards of the prompt sets."""
+    candidates: str = "candidates"
+    """Directory in which ``NAME`` stands for ``NAME.yaml``."""
+    channel: Literal["flagship", "small", "router"] = "flagship"
+    """Channel that releases move."""
+    stage: Literal["shadow", "canary", "production"] = "production"
+    """Stage of that channel."""
+    line: str = "main"
+    """Declared line of work: new subjects of one channel and line are attempts of one lineage."""
+    data: str = ".relgate"
+    """Directory of what relgate writes: the store, ``reports/``, ``logs/``, the mirror."""
+    store: str | None = None
+    """SQLAlchemy URL of samples and registry; default: ``relgate.db`` in the data directory. A relative SQLite path is
+    relative to the file."""
+    mlflow: str | None = "local"
+    """Tracking URI of the MLflow mirror; ``local``: ``mlflow.db`` in the data directory; null: no mirror."""
+    seed: int = 0
+    """Seed of the order in which prompts are drawn."""
+    generation: GenerationOptions = GenerationOptions()
+    """How answers are generated."""
+    latency: LatencyLoad | None = None
+    """Load of the latency pass; null: latency is taken from what was measured beside the answers."""
+    labels: LabelOptions = LabelOptions()
+    """Where the truth about single answers comes from."""
+    controls: str | None = None
+    """JSONL of control answers with known labels, judged beside the run to measure the judge's sensitivity."""
+
+
+@dataclass(frozen=True)
+class Project:
+    """A project directory, its files read when they are asked for."""
+
+    path: Path
+    """The ``relgate.yaml``."""
+    file: ProjectFile
+    """Its keys."""
+    store_override: str | None = field(default=None)
+    """``--store`` of the command line."""
+
+    @classmethod
+    def load(cls, path: Path, *, store: str | None = None) -> Project:
+        """Read a project file, or the one in a directory.
+
+        Raises:
+            InputError: there is none, or it has an unknown key or a bad value.
+        """
+        place = path / PROJECT_FILE if path.is_dir() else path
+        if not place.exists():
+            raise InputError(
+                "there is no project here", where=place, do="make one with 'relgate init', or name it with --project"
+            )
+        return cls(place.resolve(), load_yaml_record(place, ProjectFile), store)
+
+    @property
+    def directory(self) -> Path:
+        """The directory of the project."""
+        return self.path.parent
+
+    def at(self, relative: str) -> Path:
+        """A path of the file, made absolute."""
+        return (self.directory / relative).resolve()
+
+    @property
+    def store_url(self) -> str:
+        """URL of the store."""
+        if self.store_override is not None:
+            return self.store_override
+        return absolute_sqlite(self.file.store or f"sqlite:///{self.data / 'relgate.db'}", self.directory)
+
+    @property
+    def mlflow_uri(self) -> str | None:
+        """Tracking URI of the mirror."""
+        if self.file.mlflow == "local":
+            return f"sqlite:///{self.data / 'mlflow.db'}"
+        return None if self.file.mlflow is None else absolute_sqlite(self.file.mlflow, self.directory)
+
+    @property
+    def data(self) -> Path:
+        """Directory of what relgate writes."""
+        return self.at(self.file.data)
+
+    @property
+    def reports(self) -> Path:
+        """Directory of the reports."""
+        return self.data / "reports"
+
+    @property
+    def logs(self) -> Path:
+        """Directory of the engines' logs."""
+        return self.data / "logs"
+
+    @property
+    def lineage(self) -> str:
+        """``channel/line``."""
+        return f"{self.file.channel}/{self.file.line}"
+
+    @cached_property
+    def policy(self) -> PolicyFile:
+        """The policy."""
+        return load_policy(self.at(self.file.policy))
+
+    @cached_property
+    def judge(self) -> Judge | None:
+        """The judge, where there is one."""
+        return None if self.file.judge is None else load_judge(self.at(self.file.judge), cache_dir=self.data)
+
+    @cached_property
+    def sets(self) -> tuple[LoadedSet, ...]:
+        """The prompt sets.
+
+        Raises:
+            InputError: two sets with one name, or a set that cannot be read.
+        """
+        loaded = tuple(read_set(self.at(card)) for card in self.file.sets)
+        names = [s.prompt_set.name for s in loaded]
+        doubled = sorted({n for n in names if names.count(n) > 1})
+        if doubled:
+            raise InputError(f"two sets are named '{doubled[0]}'", where=self.path, do="give every set its own name")
+        return loaded
+
+    def candidate_names(self) -> list[str]:
+        """Names that ``candidate`` knows."""
+        return sorted(p.stem for p in self.at(self.file.candidates).glob("*.yaml"))
+
+    def candidate(self, name: str) -> Candidate:
+        """A candidate by name, or by the path of its file.
+
+        Raises:
+            InputError: unknown, or its files are missing or wrong.
+        """
+        direct = Path(name)
+        if direct.suffix in (".yaml", ".yml"):
+            return load_candidate(direct, cache_dir=self.data)
+        path = self.at(self.file.candidates) / f"{name}.yaml"
+        if "/" in name or not path.is_file():
+            known = ", ".join(self.candidate_names()) or "none"
+            raise InputError(
+                f"unknown candidate '{name}'",
+                where=self.at(self.file.candidates),
+                do=f"known are: {known}; or name a candidate file",
+            )
+        return load_candidate(path, cache_dir=self.data)
+
+
+def absolute_sqlite(url: str, directory: Path) -> str:
+    """A SQLite URL whose relative path is taken from ``directory``; other URLs as they are."""
+    prefix = "sqlite:///"
+    if not url.startswith(prefix) or url.startswith(prefix + "/") or url == prefix + ":memory:":
+        return url
+    return prefix + str((directory / url.removeprefix(prefix)).resolve())

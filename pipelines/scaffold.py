@@ -1,0 +1,70 @@
+"""New project directories, made from the demo project: what ``relgate init`` and ``relgate demo`` start from."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from golden_sets.errors import InfrastructureError, InputError
+from pipelines.project import PROJECT_FILE
+from pipelines.resources import examples_directory
+
+COPIED = ("policy.yaml", "controls.jsonl", "sets", "rubrics")
+_MODEL = re.compile(r"^model: *(\S+).*$", re.MULTILINE)
+_DATA = re.compile(r"^data: .*$", re.MULTILINE)
+_NAME = re.compile(r"^name: .*$", re.MULTILINE)
+
+
+def scaffold(directory: Path, candidates: Sequence[str], *, name: str, data: str = ".relgate") -> list[Path]:
+    """Make a project directory with the demo's sets, policy, judge and the named candidates.
+
+    Candidate and judge files point to the models that ship with relgate; everything else is copied.
+
+    Returns:
+        The files at the top, for a person to look at.
+
+    Raises:
+        InputError: there is a project already, or no such candidate.
+        InfrastructureError: the directory cannot be written.
+    """
+    source = examples_directory() / "demo"
+    if (directory / PROJECT_FILE).exists():
+        raise InputError("there is a project already", where=directory, do="choose another directory")
+    if directory.exists() and not directory.is_dir():
+        raise InputError("this is a file, not a directory", where=directory, do="choose another name")
+    try:
+        (directory / "candidates").mkdir(parents=True, exist_ok=True)
+        for item in COPIED:
+            _copy(source / item, directory / item)
+        _point_to_model(source / "judge.yaml", directory / "judge.yaml")
+        for candidate in candidates:
+            _point_to_model(source / "candidates" / f"{candidate}.yaml", directory / "candidates" / f"{candidate}.yaml")
+        text = (source / PROJECT_FILE).read_text(encoding="utf-8")
+        text = _NAME.sub(f"name: {name}", _DATA.sub(f"data: {data}", text, count=1), count=1)
+        (directory / PROJECT_FILE).write_text(text, encoding="utf-8")  # last: it is what makes this a project
+    except OSError as error:
+        raise InfrastructureError(
+            f"the project cannot be written ({error.strerror})",
+            where=directory,
+            do="free some space or choose another place",
+        ) from error
+    return [directory / PROJECT_FILE, directory / "policy.yaml", directory / "judge.yaml", directory / "candidates"]
+
+
+def _copy(source: Path, target: Path) -> None:
+    if source.is_dir():
+        shutil.copytree(source, target, dirs_exist_ok=True)
+    else:
+        shutil.copyfile(source, target)
+
+
+def _point_to_model(source: Path, target: Path) -> None:
+    """Copy a candidate or judge file, its relative model directory made absolute."""
+    text = source.read_text(encoding="utf-8")
+    found = _MODEL.search(text)
+    if found is None:
+        raise InputError("the file names no model directory", where=source)
+    model = (source.parent / found[1]).resolve()
+    target.write_text(_MODEL.sub(lambda _: f"model: {model}", text, count=1), encoding="utf-8")
