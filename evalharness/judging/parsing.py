@@ -27,6 +27,7 @@ from evalharness.judging.rubric import Rubric
 MINIMUM_MASS = 0.5
 """Least probability on the scale's values for an expectation to mean anything."""
 DEFAULT_PREFIX = "Score: "
+_HIGHEST_DIGIT = 9
 
 _NUMBER = re.compile(r"[\s*_`\"']*(?P<number>[-+]?[0-9]+(?:[.,][0-9]+)*)(?:\s*/\s*(?P<top>[0-9]+))?(?![\w%])")
 
@@ -64,11 +65,21 @@ def read_score(
     found = _number_after_prefix(text, rubric, prefix)
     if finish_reason == "length" or found is None:
         return UNPARSED
-    if tokens and rubric.scale[1] <= 9:
+    if tokens and logprobs_wanted(rubric) is not None:
         token = _score_token(tokens, str(found), prefix)
         if token is not None:
             return _expectation(token, rubric)
     return Reading(rubric.normalise(found), ParseStatus.TEXT)
+
+
+def logprobs_wanted(rubric: Rubric) -> int | None:
+    """Alternatives to ask for with every token; None where a score may have several digits and is read from the text.
+
+    One for each value and five to spare, at most the 20 that the API allows. A value beyond those is less probable than
+    any that is shown, and every alternative costs the server time.
+    """
+    low, high = rubric.scale
+    return None if high > _HIGHEST_DIGIT else min(20, high - low + 1 + 5)
 
 
 def _number_after_prefix(text: str, rubric: Rubric, prefix: str) -> int | None:

@@ -21,15 +21,13 @@ from evalharness.engines.workers import run_workers
 from evalharness.generation import Progress
 from evalharness.generation_records import ErrorKind, Judgment, ParseStatus
 from evalharness.judging.judge import Judge
-from evalharness.judging.parsing import Reading, read_score
+from evalharness.judging.parsing import Reading, logprobs_wanted, read_score
 from evalharness.judging.rubric import Rubric
 from evalharness.samples import SampleStore, SampleWriter
 from golden_sets.digests import Digest, digest_json
 from golden_sets.errors import InfrastructureError
 from golden_sets.records import Prompt
 
-TOP_LOGPROBS = 20
-"""Alternatives asked for with every token: the most that the API allows."""
 RETRY_TEMPERATURE = 0.7
 """Least temperature of the attempts after an output that could not be parsed."""
 _RETRY_SEEDS_APART = 10_000
@@ -139,7 +137,7 @@ class _Asker:
         self._model_id = served.model_id
         self._client = client
         self._repeat = repeat
-        self._logprobs = True
+        self._top_logprobs = logprobs_wanted(rubric)
 
     async def ask(self, item: JudgeItem, input_digest: Digest) -> tuple[Judgment, RawCompletion | None]:
         """The judgment, and the reply that failed, where one did."""
@@ -170,7 +168,7 @@ class _Asker:
         unknown = raw.error is ErrorKind.HTTP_4XX and "logprob" in (raw.error_detail or "").lower()
         if not unknown or request.top_logprobs is None:
             return raw, sent
-        self._logprobs = False
+        self._top_logprobs = None
         raw, again = await self._client.complete(replace(request, top_logprobs=None))
         return raw, sent + again
 
@@ -187,7 +185,7 @@ class _Asker:
             sampling,
             seed=seed,
             stream=False,
-            top_logprobs=TOP_LOGPROBS if self._logprobs else None,
+            top_logprobs=self._top_logprobs,
         )
 
     def _judgment(self, input_digest: Digest, reading: Reading, rationale: str, attempts: int) -> Judgment:
