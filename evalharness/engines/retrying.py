@@ -59,12 +59,17 @@ class RetryingClient:
 
     def __init__(self, client: ChatClient, served: ServedModel, settings: GenerationSettings) -> None:
         self._client = client
+        self._check_process = served.check_process
         self._pool = EndpointPool(served.urls)
         self._settings = settings
         self._jitter = random.Random()  # noqa: S311 - only spreads retries over time
 
     async def complete(self, request: ChatRequest) -> tuple[RawCompletion, int]:
-        """Ask until it succeeds, fails for good or the retries are used up: the last reply and the attempts made."""
+        """Ask until it succeeds, fails for good or the retries are used up: the last reply and the attempts made.
+
+        Raises:
+            InfrastructureError: our own server's process has died.
+        """
         body = request.body()
         redrawn = request.seed is None and request.sampling.temperature > 0
         for attempt in range(1, self._settings.retries + 2):
@@ -74,6 +79,8 @@ class RetryingClient:
             finally:
                 self._pool.release(endpoint)
             self._pool.note(endpoint, raw.error, raw.retry_after_s)
+            if raw.error in (ErrorKind.CONNECTION, ErrorKind.CUT_SHORT) and self._check_process is not None:
+                self._check_process()
             if raw.error is None or raw.error not in RETRIED or (redrawn and raw.began):
                 break
             pause = self._pause(attempt, raw)
