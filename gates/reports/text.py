@@ -21,7 +21,7 @@ _ZERO_WIDTH_SPACE = "\u200b"
 
 
 def visible(text: str) -> str:
-    """Show what cannot be seen: controls as pictures (U+2400 block), reordering and hidden characters as ``[U+202E]``.
+    """Show what cannot be seen: control, reordering and hidden characters become their code, ``[U+202E]``.
 
     Tabs and line ends stay (CR LF becomes LF), as does every printable character. Lone surrogates become U+FFFD.
     The result can always be encoded as UTF-8 and holds no character that HTML forbids.
@@ -31,10 +31,6 @@ def visible(text: str) -> str:
 
 def _picture(found: re.Match[str]) -> str:
     code = ord(found.group())
-    if code < 0x20:
-        return chr(0x2400 + code)
-    if code == 0x7F:
-        return "\u2421"
     return "\ufffd" if 0xD800 <= code <= 0xDFFF else f"[U+{code:04X}]"
 
 

@@ -78,7 +78,7 @@ def test_invisible_characters_are_shown(blocked: ReportInput) -> None:
     assert not re.search("[\x00-\x08\x0b-\x1f\u202a-\u202e\ud800-\udfff]", source)
     text = Page(source).text_of("main")
     assert "[U+202E]right to left[U+202C]" in text
-    assert "\u2400\u241b[31m" in text
+    assert "[U+0000][U+001B][31m" in text
     source.encode()
 
 
