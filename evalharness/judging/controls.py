@@ -129,12 +129,23 @@ async def judge_controls(
     judged: dict[str, Judgment] = {}
     for rubric_id, rubric in rubrics.items():
         mine = [control for control in controls if control.rubric == rubric_id]
-        items = [control.item for control in mine]
         judgments = await judge_pointwise(
-            items, judge, rubric, served, store, settings=settings, writer=writer, progress=progress
+            [control.item for control in mine],
+            judge,
+            rubric,
+            served,
+            store,
+            settings=settings,
+            writer=writer,
+            progress=None if progress is None else _offset(progress, len(judged), len(mine), len(controls)),
         )
         judged.update((control.id, judgment) for control, judgment in zip(mine, judgments, strict=True))
     return [JudgedControl(control, judged[control.id]) for control in controls]
+
+
+def _offset(progress: Progress, before: int, here: int, total: int) -> Progress:
+    """Progress over all rubrics from that of one; items that are equal are judged once and count at the start."""
+    return lambda done, wanted: progress(before + here - wanted + done, total)
 
 
 def _control(row: Row, problems: list[Problem]) -> Control | None:
