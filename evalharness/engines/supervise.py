@@ -1,7 +1,7 @@
 """Run a server so that it never outlives relgate: ``python -I supervise.py -- COMMAND...``.
 
 relgate holds the other end of standard input. When that closes, because relgate stopped the server or was killed, and
-also on SIGTERM or SIGINT, the server's process tree gets SIGTERM, then SIGKILL after :data:`GRACE_S`. Should this
+also on SIGTERM or SIGINT, the server gets SIGTERM, then whatever it leaves behind; SIGKILL after :data:`GRACE_S`. Should this
 process itself be killed, the kernel sends SIGTERM to the server (``PR_SET_PDEATHSIG``, prctl(2); Linux only).
 Standard library only: it starts fast and stays small.
 """
@@ -16,6 +16,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 GRACE_S = 10.0
@@ -50,13 +51,24 @@ def main(command: list[str]) -> int:
 
 
 def _reap(server: subprocess.Popen[bytes]) -> None:
-    """Wait for the server and everything else in this session; kill what is left after the grace period."""
+    """Wait for the server, then end what it left behind; kill whatever is still there after the grace period."""
     deadline = time.monotonic() + GRACE_S
-    while time.monotonic() < deadline and (server.poll() is None or others_in_session(os.getsid(0))):
+    asked: set[int] = set()
+    while time.monotonic() < deadline:
+        left = others_in_session(os.getsid(0))
+        if server.poll() is not None:
+            if not left:
+                return
+            _signal(set(left) - asked, signal.SIGTERM)
+            asked.update(left)
         time.sleep(0.05)
-    for pid in others_in_session(os.getsid(0)):
+    _signal(others_in_session(os.getsid(0)), signal.SIGKILL)
+
+
+def _signal(pids: Iterable[int], number: signal.Signals) -> None:
+    for pid in pids:
         with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
+            os.kill(pid, number)
 
 
 def others_in_session(session: int) -> list[int]:
