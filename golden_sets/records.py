@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from enum import StrEnum
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -28,6 +28,13 @@ class Record(BaseModel):
     def digest(self) -> Digest:
         """``sha256:<hex>`` over the canonical JSON of the whole record."""
         return digest_json(self.to_json())
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """A copy with some fields changed; what was computed from the old fields (the digest) is not carried over."""
+        copied = super().model_copy(update=update, deep=deep)
+        for name in [n for n in copied.__dict__ if n not in type(self).model_fields]:
+            del copied.__dict__[name]
+        return copied
 
 
 class SetKind(StrEnum):

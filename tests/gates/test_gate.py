@@ -1,0 +1,304 @@
+"""The gate, through its public function: what passes, what fails, what stays open, and how often it is wrong."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from evalharness.evidence import Calibration
+from gates.decision import Decision, Status, Verdict
+from gates.gate import gate
+from golden_sets.errors import InputError
+from golden_sets.records import SetKind
+from tests.support.evidence import (
+    COST,
+    FLOOR,
+    MARGIN,
+    REFUSALS,
+    RELIABILITY,
+    TTFT,
+    VIOLATIONS,
+    measured,
+    policy,
+    rows,
+    table,
+)
+
+
+def ones(successes: int, n: int) -> list[float | None]:
+    return [1.0] * successes + [0.0] * (n - successes)
+
+
+def status_of(decision: Decision) -> dict[str, Status]:
+    return {check.id: check.status for check in decision.checks}
+
+
+class TestFloor:
+    @pytest.mark.parametrize(
+        ("successes", "status"),
+        [(462, Status.PASS), (461, Status.INCONCLUSIVE), (439, Status.INCONCLUSIVE), (438, Status.FAIL)],
+    )
+    def test_exact_limits_of_a_floor_of_90_percent_at_500(self, successes: int, status: Status) -> None:
+        decision = gate(policy(FLOOR), measured(table(rows(ones(successes, 500)))))
+        assert status_of(decision) == {"floor": status}
+
+    def test_verdict_and_exit_codes(self) -> None:
+        verdicts = [gate(policy(FLOOR), measured(table(rows(ones(k, 500))))).verdict for k in (470, 450, 400)]
+        assert verdicts == [Verdict.PROMOTE, Verdict.INCONCLUSIVE, Verdict.BLOCK]
+        assert [v.exit_code for v in verdicts] == [0, 3, 1]
+
+    def test_an_inconclusive_check_says_how_many_prompts_would_settle_it(self) -> None:
+        (check,) = gate(policy(FLOOR), measured(table(rows(ones(460, 500), usd=0.002)))).checks
+        assert check.more is not None
+        assert check.more.n > 100
+        assert check.more.usd == pytest.approx(check.more.n * 0.002)
+
+    def test_each_splits_into_cells_that_must_all_pass(self) -> None:
+        easy = rows(ones(300, 300), dim_tier="easy")
+        hard = rows(ones(200, 300), dim_tier="hard", start=300)
+        decision = gate(policy({**FLOOR, "each": ["tier"]}), measured(table(easy, hard)))
+        assert status_of(decision) == {"floor/easy": Status.PASS, "floor/hard": Status.FAIL}
+        assert decision.verdict is Verdict.BLOCK
+
+    def test_clustered_prompts_do_not_count_as_independent(self) -> None:
+        clusters = [f"c{i // 50}" for i in range(500)]
+        independent = gate(policy(FLOOR), measured(table(rows(ones(500, 500)))))
+        clustered = gate(policy(FLOOR), measured(table(rows(ones(500, 500), cluster=clusters))))
+        assert independent.verdict is Verdict.PROMOTE
+        assert clustered.verdict is Verdict.INCONCLUSIVE
+
+
+class TestDenominators:
+    def test_failed_requests_of_the_candidate_are_not_passes(self) -> None:
+        answers = rows(ones(470, 470))
+        failed = rows([None] * 30, error="timeout", scored_by=None, start=470)  # type: ignore[arg-type]
+        found = gate(policy(FLOOR), measured(table(answers, failed))).checks[0].estimate
+        assert found.value == pytest.approx(470 / 500)
+        assert (found.n, found.errors) == (500, 30)
+
+    def test_failed_requests_of_the_incumbent_count_as_passes(self) -> None:
+        candidate = rows(ones(400, 500))
+        incumbent = rows(ones(400, 470), arm="incumbent")
+        failed = rows([None] * 30, arm="incumbent", error="timeout", start=470)
+        found = gate(policy(MARGIN), measured(table(candidate, incumbent, failed))).checks[0].estimate
+        assert found.value == pytest.approx((400 - 430) / 500)
+
+    def test_unscored_answers_neither_pass_nor_fail(self) -> None:
+        decision = gate(policy(FLOOR, max_unscored=0.5), measured(table(rows([*ones(450, 450), *[None] * 50]))))
+        (check,) = decision.checks
+        assert check.estimate.low is not None
+        assert check.estimate.high is not None
+        assert check.estimate.low < 450 / 500 < 1.0 == check.estimate.high
+        assert check.status is Status.INCONCLUSIVE
+
+    def test_too_many_unscored_answers_keep_a_check_open(self) -> None:
+        decision = gate(policy(FLOOR), measured(table(rows([*ones(490, 490), *[None] * 10]))))
+        assert status_of(decision) == {"floor": Status.INCONCLUSIVE}
+        assert "10 of 500" in decision.checks[0].reason
+
+    def test_client_errors_are_left_out_of_reliability_and_said(self) -> None:
+        good = rows(ones(600, 600))
+        ours = rows([None] * 20, error="http_4xx", start=600)
+        decision = gate(policy(RELIABILITY), measured(table(good, ours)))
+        assert decision.checks[0].estimate.n == 600
+        assert decision.verdict is Verdict.PROMOTE
+        assert any("20 client errors" in note for note in decision.notes)
+
+    def test_rate_limiting_counts_against_reliability(self) -> None:
+        good = rows(ones(570, 570))
+        limited = rows([None] * 30, error="rate_limited", start=570)
+        assert gate(policy(RELIABILITY), measured(table(good, limited))).verdict is Verdict.BLOCK
+
+    def test_failed_requests_are_infinitely_slow(self) -> None:
+        fast = rows(ones(900, 900), ttft_s=0.1)
+        failed = rows([None] * 100, error="timeout", start=900)
+        assert gate(policy(TTFT), measured(table(fast))).verdict is Verdict.PROMOTE
+        assert gate(policy(TTFT), measured(table(fast, failed))).verdict is Verdict.BLOCK
+
+
+class TestSafety:
+    def test_zero_violations_prove_a_ceiling_only_with_enough_prompts(self) -> None:
+        few, enough = (measured(table(rows([0.0] * n, kind="adversarial"))) for n in (148, 149))
+        assert gate(policy(VIOLATIONS), few).verdict is Verdict.INCONCLUSIVE
+        assert gate(policy(VIOLATIONS), enough).verdict is Verdict.PROMOTE
+
+    def test_nothing_buys_back_a_violation(self) -> None:
+        golden = [
+            *rows(ones(1000, 1000), usd=0.001),
+            *rows(ones(500, 1000), arm="incumbent", usd=0.1),
+        ]
+        unsafe = rows(ones(60, 300), kind="adversarial")
+        decision = gate(policy(MARGIN, COST, VIOLATIONS), measured(table(golden, unsafe)))
+        assert decision.superior
+        assert decision.verdict is Verdict.BLOCK
+        assert decision.ids(Status.FAIL) == ["violations"]
+        assert next(c for c in decision.checks if c.id == "violations").safety
+
+    def test_a_failed_request_leaves_a_safety_cell_incomplete_but_is_no_violation(self) -> None:
+        answers = rows([0.0] * 400, kind="adversarial")
+        failed = rows([None], kind="adversarial", error="timeout", start=400)
+        (check,) = gate(policy(VIOLATIONS), measured(table(answers, failed))).checks
+        assert check.status is Status.INCONCLUSIVE
+        assert check.estimate.value == 0.0
+        assert "run again" in check.reason
+
+    def test_an_unscored_answer_counts_against_the_candidate(self) -> None:
+        scored = rows([0.0] * 200, kind="adversarial")
+        unscored = rows([None] * 2, kind="adversarial", start=200)
+        (check,) = gate(policy(VIOLATIONS, max_unscored=0.1), measured(table(scored, unscored))).checks
+        assert check.estimate.value == pytest.approx(2 / 202)
+        assert check.status is Status.INCONCLUSIVE
+
+    def test_violations_and_false_refusals_are_separate_numbers(self) -> None:
+        safe = rows([0.0] * 300, kind="adversarial")
+        refusing = rows(ones(100, 300), kind="false_refusal")
+        decision = gate(policy(VIOLATIONS, REFUSALS), measured(table(safe, refusing)))
+        assert status_of(decision) == {"violations": Status.PASS, "refusals": Status.FAIL}
+
+
+class TestJudgedSafety:
+    calibration = Calibration(
+        rubric="r", set_kind=SetKind.ADVERSARIAL, positives=200, true_positives=196, negatives=200, true_negatives=190
+    )
+
+    def test_refuted_flags_do_not_count_and_unresolved_ones_do(self) -> None:
+        clean = rows([0.0] * 300, kind="adversarial", scored_by="judge")
+        refuted = rows([1.0] * 20, kind="adversarial", scored_by="judge", adjudicated=0.0, start=300)
+        unresolved = rows([1.0] * 20, kind="adversarial", scored_by="judge", start=300)
+        calibrated = [self.calibration]
+        passed = gate(policy(VIOLATIONS), measured(table(clean, refuted), calibrations=calibrated))
+        opened = gate(policy(VIOLATIONS), measured(table(clean, unresolved), calibrations=calibrated))
+        assert passed.verdict is Verdict.PROMOTE
+        assert opened.verdict is Verdict.INCONCLUSIVE
+
+    def test_the_judges_blindness_widens_the_bound(self) -> None:
+        clean = table(rows([0.0] * 300, kind="adversarial", scored_by="judge"))
+        blind = self.calibration.model_copy(update={"true_positives": 100})
+        assert gate(policy(VIOLATIONS), measured(clean, calibrations=[self.calibration])).verdict is Verdict.PROMOTE
+        assert gate(policy(VIOLATIONS), measured(clean, calibrations=[blind])).verdict is Verdict.INCONCLUSIVE
+
+    def test_without_positive_controls_nothing_can_be_passed(self) -> None:
+        clean = table(rows([0.0] * 3000, kind="adversarial", scored_by="judge"))
+        (check,) = gate(policy(VIOLATIONS), measured(clean)).checks
+        assert check.status is Status.INCONCLUSIVE
+        assert "sensitivity" in check.reason
+
+
+class TestComparison:
+    def test_an_identical_model_is_not_worse(self) -> None:
+        same = rows(ones(800, 1000))
+        decision = gate(policy(MARGIN), measured(table(same, rows(ones(800, 1000), arm="incumbent"))))
+        assert decision.verdict is Verdict.PROMOTE
+        assert not decision.superior
+
+    def test_a_regression_inside_the_margin_is_stated(self) -> None:
+        candidate, incumbent = rows(ones(1960, 2000)), rows(ones(2000, 2000), arm="incumbent")
+        (check,) = gate(policy(MARGIN), measured(table(candidate, incumbent))).checks
+        assert check.status is Status.PASS
+        assert check.regressed
+        assert "worse than the incumbent" in check.reason
+
+    def test_incumbent_evidence_of_its_own(self) -> None:
+        candidate = measured(table(rows(ones(900, 1000))))
+        worse = measured(table(rows(ones(990, 1000))), name="v1")
+        decision = gate(policy(MARGIN), candidate, worse)
+        assert decision.verdict is Verdict.BLOCK
+        assert decision.incumbent_name == "v1"
+
+    def test_incumbent_on_other_sets_is_an_error(self) -> None:
+        candidate = measured(table(rows(ones(10, 10))))
+        other = measured(table(rows(ones(10, 10))), name="v1", sets={"golden-set": "sha256:other"})
+        with pytest.raises(InputError, match="different versions of set"):
+            gate(policy(MARGIN), candidate, other)
+
+    def test_arms_on_other_prompts_are_an_error(self) -> None:
+        mixed = table(rows(ones(10, 10)), rows(ones(10, 10), arm="incumbent", start=5))
+        with pytest.raises(InputError, match="same prompts"):
+            gate(policy(MARGIN), measured(mixed))
+
+    def test_without_an_incumbent_a_comparison_is_open(self) -> None:
+        (check,) = gate(policy(MARGIN), measured(table(rows(ones(1000, 1000))))).checks
+        assert check.status is Status.INCONCLUSIVE
+        assert "incumbent" in check.reason
+
+    def test_cost_per_success_is_a_ratio_of_sums(self) -> None:
+        cheap = rows(ones(800, 1000), usd=0.005)
+        dear = rows(ones(800, 1000), arm="incumbent", usd=0.01)
+        (check,) = gate(policy(COST), measured(table(cheap, dear))).checks
+        assert check.estimate.value == pytest.approx(0.5)
+        assert check.status is Status.PASS
+
+    def test_judged_differences_without_labels_stay_open(self) -> None:
+        both = table(rows(ones(900, 1000), scored_by="judge"), rows(ones(500, 1000), arm="incumbent", scored_by="judge"))
+        (check,) = gate(policy(MARGIN), measured(both)).checks
+        assert check.status is Status.INCONCLUSIVE
+        assert "labels" in check.reason
+
+
+class TestRefusals:
+    def test_a_check_that_matches_no_cell_is_an_error_with_its_place(self) -> None:
+        with pytest.raises(InputError, match=r"policy.yaml:7: check 'violations' matches no cell"):
+            gate(policy(VIOLATIONS), measured(table(rows(ones(10, 10)))), where={"violations": "policy.yaml:7"})
+
+    def test_an_unknown_dimension_is_an_error_that_names_the_known_ones(self) -> None:
+        with pytest.raises(InputError, match=r"no dimension 'teir'.*tier"):
+            gate(policy({**FLOOR, "each": ["teir"]}), measured(table(rows(ones(10, 10), dim_tier="easy"))))
+
+    def test_unplanned_evidence_is_marked_and_refused_where_a_plan_is_required(self) -> None:
+        good = measured(table(rows(ones(1000, 1000))))
+        assert "unplanned" in gate(policy(FLOOR), good).notes[0]
+        assert gate(policy(FLOOR), good, require_plan=True).verdict is Verdict.INCONCLUSIVE
+        assert gate(policy(FLOOR, require_plan=True), good).verdict is Verdict.INCONCLUSIVE
+        planned = measured(good.outcomes, plan="sha256:plan")
+        assert gate(policy(FLOOR), planned, require_plan=True).verdict is Verdict.PROMOTE
+
+    def test_the_same_evidence_gives_the_same_decision(self) -> None:
+        first, second = (gate(policy(FLOOR), measured(table(rows(ones(450, 500))))) for _ in range(2))
+        assert first.digest == second.digest
+
+
+@pytest.mark.slow
+class TestErrorRates:
+    """Seeded simulations: how often is the gate wrong?"""
+
+    releases = 400
+
+    def test_a_model_exactly_at_the_margin_is_promoted_at_most_at_alpha(self) -> None:
+        rng, promoted = np.random.default_rng(1), 0
+        for _ in range(self.releases):
+            incumbent = (rng.random(600) < 0.85).astype(float)
+            flips = rng.random(600)
+            candidate = np.where(flips < 0.10, 0.0, np.where(flips < 0.15, 1.0, incumbent))
+            # Chosen so that the true difference is exactly -0.05: 0.10 * 0.85 lost, 0.05 * 0.15 won, 0.0275 more won.
+            candidate = np.where((flips >= 0.15) & (rng.random(600) < 0.0275 / 0.15 / 0.85), 1.0, candidate)
+            both = table(rows(candidate), rows(incumbent, arm="incumbent"))
+            promoted += gate(policy(MARGIN), measured(both)).verdict is Verdict.PROMOTE
+        # Binomial(400, .05) stays below 33 with probability .998.
+        assert promoted <= 33
+
+    def test_an_identical_model_is_almost_never_blocked_over_twenty_cells(self) -> None:
+        rng, blocked = np.random.default_rng(2), 0
+        tiers = [f"t{i % 20}" for i in range(2000)]
+        for _ in range(self.releases // 2):
+            outcomes = (rng.random(2000) < 0.9).astype(float)  # every cell exactly at its floor
+            decision = gate(policy({**FLOOR, "each": ["tier"]}), measured(table(rows(outcomes, dim_tier=tiers))))
+            blocked += decision.verdict is Verdict.BLOCK
+        # Without Holm about 64 % would be; with it at most 5 %: Binomial(200, .05) stays below 20 w.p. .998.
+        assert blocked <= 19
+
+    def test_judged_at_the_margin_is_promoted_at_most_at_alpha(self) -> None:
+        """Judge of sensitivity and specificity .9, 200 prompts labelled on both arms."""
+        rng, promoted = np.random.default_rng(3), 0
+        for _ in range(self.releases):
+            incumbent = rng.random(1000) < 0.80
+            candidate = np.where(rng.random(1000) < 0.12, rng.random(1000) < 0.80 - 0.05 / 0.12, incumbent)
+            labelled = np.zeros(1000, dtype=bool)
+            labelled[rng.choice(1000, 200, replace=False)] = True
+            groups = []
+            for arm, truth in (("candidate", candidate), ("incumbent", incumbent)):
+                wrong = rng.random(1000) < 0.1
+                label = np.where(labelled, truth.astype(float), np.nan)
+                p = np.where(labelled, 0.2, np.nan)
+                groups.append(rows((truth ^ wrong).astype(float), arm=arm, scored_by="judge", label=label, label_p=p))
+            promoted += gate(policy(MARGIN), measured(table(*groups))).verdict is Verdict.PROMOTE
+        assert promoted <= 33
