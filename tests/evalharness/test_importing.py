@@ -339,7 +339,7 @@ def test_a_large_file_is_read_whole(tmp_path: Path) -> None:
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["prompt_id", "outcome", "repeat", "tier"])
-        writer.writerows((f"p{i // 2}", i % 3 == 0 and 1 or 0, i % 2, "easy" if i % 4 else "hard") for i in range(rows))
+        writer.writerows((f"p{i // 2}", int(i % 3 == 0), i % 2, "easy" if i % 4 else "hard") for i in range(rows))
     table = import_outcomes(path, subject="s")[1]
     assert len(table) == rows
     assert table.frame["prompt_id"].nunique() == rows // 2
