@@ -28,7 +28,7 @@ from evalharness.statistics.tango import paired_lower, paired_upper
 
 MINIMUM_CLUSTERS = 10
 """Below this many clusters the design effect is not estimated: n becomes the number of clusters."""
-MINIMUM_EVENT_CLUSTERS = 10
+MINIMUM_EVENT_CLUSTERS = 20
 """Below this many clusters that hold the rarer outcome the design effect is not estimated either."""
 
 
@@ -43,8 +43,8 @@ def clustered_proportion_interval(
     """Interval for the mean of outcomes in [0, 1] whose clusters, not observations, are independent.
 
     Every cluster a single 0/1 observation: the plain interval. Otherwise n becomes n / DEFF, DEFF from the
-    cluster-robust variance with C / (C - 1), with Korn and Graubard's t-adjustment (C - 1 degrees of freedom),
-    never more than n. With fewer than 10 clusters, or fewer than 10 clusters that hold the rarer outcome, the design
+    cluster-robust variance with C / (C - 1), with Korn and Graubard's t-adjustment (degrees of freedom: clusters that hold the rarer outcome, less one),
+    never more than n. With fewer than 10 clusters, or fewer than 20 that hold the rarer outcome, the design
     effect cannot be estimated and n is the (Kish effective) number of clusters.
 
     Args:
@@ -66,10 +66,10 @@ def clustered_proportion_interval(
     size = _proportion_size(y, groups)
     low = high = None
     if below is not None:
-        n = _adjusted(size, y.size, groups, below)
+        n = _adjusted(size, y.size, below)
         low = float(proportion_lower(mean * n, n, confidence=below, method=method))
     if above is not None:
-        n = _adjusted(size, y.size, groups, above)
+        n = _adjusted(size, y.size, above)
         high = float(proportion_upper(mean * n, n, confidence=above, method=method))
     return Interval(mean, low, high, confidence, f"{method}-clustered", y.size, groups.count, size.note)
 
@@ -109,7 +109,7 @@ def clustered_paired_interval(
     Independent prompts with differences in {-1, 0, 1}: Tango's score interval. Otherwise Tango's interval at the
     effective sample size at which independent pairs would have the observed cluster-robust variance, with the
     t-adjustment of `clustered_proportion_interval` and its fallback to the number of clusters when fewer than 10
-    clusters, or fewer than 10 clusters with any difference, are there to estimate it from. Never zero width.
+    clusters, or fewer than 20 with any difference, are there to estimate it from. Never zero width.
 
     Raises:
         InputError: empty, NaN, differences outside [-1, 1], clusters of another length.
@@ -124,10 +124,10 @@ def clustered_paired_interval(
     size = _paired_size(d, groups)
     low = high = None
     if below is not None:
-        n = _adjusted(size, d.size, groups, below, capped=whole)
+        n = _adjusted(size, d.size, below, capped=whole)
         low = float(paired_lower(wins * n / d.size, losses * n / d.size, n, confidence=below))
     if above is not None:
-        n = _adjusted(size, d.size, groups, above, capped=whole)
+        n = _adjusted(size, d.size, above, capped=whole)
         high = float(paired_upper(wins * n / d.size, losses * n / d.size, n, confidence=above))
     return Interval(float(d.mean()), low, high, confidence, "tango-clustered", d.size, groups.count, size.note)
 
@@ -146,7 +146,7 @@ def effective_sample_size(outcomes: ArrayLike, clusters: ArrayLike | None = None
     if groups.singletons and bool(np.isin(y, (0.0, 1.0)).all()):
         return float(y.size)
     size = _proportion_size(y, groups)
-    return _adjusted(size, y.size, groups, check_confidence(confidence))
+    return _adjusted(size, y.size, check_confidence(confidence))
 
 
 def robust_variance(cluster_sums: Vector) -> float:
@@ -168,6 +168,8 @@ class _Size:
     """How many independent observations the clustered ones are worth."""
 
     n: float
+    informative: int
+    """Clusters that hold the rarer outcome: what the variance estimate really rests on."""
     note: str | None
     """Why the design effect could not be estimated; None when it was."""
 
@@ -179,7 +181,7 @@ def _proportion_size(y: Vector, groups: Clusters) -> _Size:
     if groups.count < MINIMUM_CLUSTERS or events < MINIMUM_EVENT_CLUSTERS:
         return _unknown_design_effect(groups, events, "the rarer outcome")
     variance = robust_variance(groups.sums(y - mean)) / y.size**2
-    return _Size(mean * (1 - mean) / variance if variance > 0 else float(y.size), None)
+    return _Size(mean * (1 - mean) / variance if variance > 0 else float(y.size), events, None)
 
 
 def _paired_size(d: Vector, groups: Clusters) -> _Size:
@@ -192,7 +194,7 @@ def _paired_size(d: Vector, groups: Clusters) -> _Size:
     independent = float(np.abs(d).mean()) - mean * mean
     if variance <= 0:
         return _unknown_design_effect(groups, events, "any difference, all alike,")
-    return _Size(independent / variance, None)
+    return _Size(independent / variance, events, None)
 
 
 def _unknown_design_effect(groups: Clusters, events: int, what: str) -> _Size:
@@ -200,12 +202,12 @@ def _unknown_design_effect(groups: Clusters, events: int, what: str) -> _Size:
         f"n counted as {groups.effective_count:.1f} independent units: {groups.count} clusters, {events} with {what}, "
         "are too few to estimate how alike answers within a cluster are"
     )
-    return _Size(groups.effective_count, note)
+    return _Size(groups.effective_count, events, note)
 
 
-def _adjusted(size: _Size, n: int, groups: Clusters, confidence: float, *, capped: bool = True) -> float:
+def _adjusted(size: _Size, n: int, confidence: float, *, capped: bool = True) -> float:
     """Korn and Graubard's t-adjustment of an estimated size, then the cap: clustering never adds information."""
     normal, worth = float(special.ndtri(confidence)), size.n
     if size.note is None and abs(normal) > 1e-6:
-        worth *= (normal / t_quantile(confidence, groups.count - 1)) ** 2
+        worth *= (normal / t_quantile(confidence, size.informative - 1)) ** 2
     return min(worth, float(n)) if capped else worth
