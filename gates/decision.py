@@ -102,7 +102,9 @@ class Decision(Record):
     policy_digest: Digest
     """Digest of the policy."""
     evidence_digest: Digest
-    """Digest of the evidence."""
+    """Digest of the candidate's evidence."""
+    incumbent_evidence_digest: Digest | None = None
+    """Digest of the incumbent's evidence, where it was measured apart; None: it is in the candidate's."""
     incumbent_name: str | None
     """Name of the incumbent."""
     incumbent_digest: Digest | None
