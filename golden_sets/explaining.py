@@ -51,6 +51,17 @@ def explain(error: ErrorDetails, record: type[BaseModel]) -> tuple[str, str | No
     return f"{prefix}{_shown(error['input'])}: {message}", None
 
 
+def without_echoes(errors: Sequence[ErrorDetails]) -> list[ErrorDetails]:
+    """The errors without those that others caused: a list is not too short because its items are wrong."""
+    places = [error["loc"] for error in errors]
+    return [
+        error
+        for error in errors
+        if error["type"] != "too_short"
+        or not any(len(p) > len(error["loc"]) and p[: len(error["loc"])] == error["loc"] for p in places)
+    ]
+
+
 def known_keys(record: type[BaseModel], location: Location) -> list[str]:
     """Keys that the record at ``location`` inside ``record`` may have (of every alternative, where it is a union)."""
     annotation: Any = record

@@ -22,7 +22,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from golden_sets.errors import InfrastructureError, InputError
-from golden_sets.explaining import Location, explain
+from golden_sets.explaining import Location, explain, without_echoes
 from golden_sets.problems import Problem, raise_errors
 
 R = TypeVar("R", bound=BaseModel)
@@ -83,7 +83,8 @@ class YamlDocument:
         try:
             return record.model_validate(data)
         except ValidationError as error:
-            raise_errors(Problem("error", self.where(*e["loc"]), *explain(e, record)) for e in error.errors())
+            found = without_echoes(error.errors())
+            raise_errors(Problem("error", self.where(*e["loc"]), *explain(e, record)) for e in found)
             raise  # unreachable: a ValidationError has at least one error
 
 

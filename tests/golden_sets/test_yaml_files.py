@@ -92,6 +92,17 @@ def test_an_unknown_choice_lists_the_choices(tmp_path: Path) -> None:
     assert "checks[0].test: 'flor' is not known - use 'floor' or 'ceiling'" in message
 
 
+def test_a_bad_item_does_not_make_its_list_too_short(tmp_path: Path) -> None:
+    class Strict(Record):
+        checks: tuple[Check, ...] = Field(min_length=1)
+
+    with pytest.raises(InputError) as caught:
+        load_yaml_record(write(tmp_path, "checks:\n  - {id: a, treshold: 0.5, threshold: 0.5}\n"), Strict)
+    assert str(caught.value).endswith("policy.yaml:2: unknown key 'treshold' in checks[0] - did you mean 'threshold'?")
+    with pytest.raises(InputError, match=r"policy\.yaml:1: checks: \[\]: tuple should have at least 1 item"):
+        load_yaml_record(write(tmp_path, "checks: []\n"), Strict)
+
+
 def test_all_problems_are_named_at_once(tmp_path: Path) -> None:
     message = failure(tmp_path, "nam: p\nversion: '1'\nchecks: {}\n")
     assert message.startswith("3 problems")
