@@ -9,16 +9,14 @@ from __future__ import annotations
 import getpass
 import os
 from collections.abc import Mapping
-from typing import Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from sqlalchemy import Connection, Engine
 
 from evalharness.candidate import Candidate
 from evalharness.evidence import Evidence
-from evalharness.outcomes import OutcomeTable
 from evalharness.plan import Plan
 from gates.decision import Decision
-from gates.policy import Policy
 from gates.registry import channels, ledger
 from gates.registry.blobs import PARQUET, get_blob, put_blob, put_record
 from gates.registry.channels import CHANNEL_NAMES, STAGES, ChannelState
@@ -29,6 +27,10 @@ from gates.registry.versions import Version, digest_of, name_of, read_version, r
 from golden_sets.digests import Digest, short
 from golden_sets.errors import InputError
 from golden_sets.records import Record
+
+if TYPE_CHECKING:
+    from evalharness.outcomes import OutcomeTable
+    from gates.policy import Policy
 
 RecordType = TypeVar("RecordType", bound=Record)
 
@@ -321,6 +323,8 @@ class Registry:
         Raises:
             InputError: the registry does not hold them.
         """
+        from evalharness.outcomes import OutcomeTable  # brings pandas with it: a rollback must not wait for that
+
         return OutcomeTable.from_parquet(self.blob(evidence.outcomes), expected=evidence.outcomes)
 
     def recorded_decision(self, reference: str) -> Decision:
@@ -353,6 +357,8 @@ class Registry:
         Raises:
             InputError: not recorded, or not a policy.
         """
+        from gates.policy import Policy  # brings the metrics with it: a rollback must not wait for those
+
         return self._record(digest, Policy)
 
     def blob(self, digest: Digest) -> bytes:

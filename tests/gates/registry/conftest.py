@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -155,15 +156,17 @@ def make() -> Maker:
 
 
 @pytest.fixture(scope="session")
-def postgresql_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Address of a PostgreSQL server: ``RELGATE_TEST_POSTGRESQL``, or one started here where its programs are found."""
+def postgresql_url() -> Iterator[str]:
+    """Address of a server: ``RELGATE_TEST_POSTGRESQL`` (with a query, ``?...``), or one started here if possible."""
     if url := os.environ.get("RELGATE_TEST_POSTGRESQL"):
         yield url
         return
     pytest.importorskip("psycopg", reason="no PostgreSQL driver: pip install relgate[postgres]")
     if shutil.which("pg_ctl") is None or _initdb() is None:
         pytest.skip("no PostgreSQL server: set RELGATE_TEST_POSTGRESQL or install one")
-    yield from _own_server(tmp_path_factory.mktemp("postgresql"))
+    # A short path of its own: the name of a socket may have 107 bytes.
+    with tempfile.TemporaryDirectory(prefix="relgate-postgresql-") as directory:
+        yield from _own_server(Path(directory))
 
 
 def _initdb() -> str | None:
@@ -181,8 +184,6 @@ def _own_server(directory: Path) -> Iterator[str]:
             pytest.skip("PostgreSQL does not run as root, and there is no runuser")
         as_user = ["runuser", "-u", "postgres", "--"]
         shutil.chown(directory, "postgres")
-        for parent in directory.parents[:2]:
-            parent.chmod(parent.stat().st_mode | 0o011)
     control = str(shutil.which("pg_ctl"))
     run = {"check": True, "capture_output": True, "cwd": directory, "timeout": 120}
     subprocess.run([*as_user, str(_initdb()), "-D", str(data), "-A", "trust", "-U", "relgate", "-N"], **run)  # type: ignore[call-overload]
@@ -203,13 +204,14 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
         yield f"sqlite:///{tmp_path / 'relgate.db'}"
         return
     server = request.getfixturevalue("postgresql_url")
+    # A schema of its own: a new database would cost a checkpoint each.
+    schema = "relgate_test_" + digest_bytes(str(tmp_path).encode())[7:19]
     admin = open_database(server)
-    name = "relgate_test_" + digest_bytes(str(tmp_path).encode())[7:19]
-    with admin.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.execute(text(f"CREATE DATABASE {name}"))
-    yield server.replace("/postgres?", f"/{name}?")
-    with admin.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
+    with admin.begin() as connection:
+        connection.execute(text(f"CREATE SCHEMA {schema}"))
+    yield f"{server}&options=-csearch_path%3D{schema}"
+    with admin.begin() as connection:
+        connection.execute(text(f"DROP SCHEMA {schema} CASCADE"))
     admin.dispose()
 
 
