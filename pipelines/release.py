@@ -186,7 +186,7 @@ async def release(
 
 
 def _left_incomplete(decision: Decision) -> bool:
-    """Whether failed requests alone kept a decision open: they are repaired by asking again, which is no new attempt."""
+    """Whether failed requests kept a decision open: asking those again is a repair, no new attempt."""
     unsettled = [c for c in decision.checks if c.status is Status.INCONCLUSIVE]
     return decision.verdict is Verdict.INCONCLUSIVE and any(c.estimate.errors for c in unsettled)
 

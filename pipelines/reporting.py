@@ -18,7 +18,7 @@ from gates.reports import FailingExample, JudgedAnswer, ReportInput, ReportPaths
 from gates.reports.model import is_failure
 from golden_sets.digests import short
 from golden_sets.records import SetKind
-from pipelines.version import relgate_version
+from golden_sets.version import relgate_version
 
 EXAMPLES_PER_SET = 25
 """Failing prompts shown of each kind of set; the counts beside them are complete."""

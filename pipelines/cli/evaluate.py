@@ -27,7 +27,7 @@ def evaluate(
     where it stopped.
     """
     from evalharness.evidence_files import outcomes_path, write_evidence
-    from pipelines.evaluate import Arms, Evaluation
+    from pipelines.evaluate import Arms, Evaluation, agreement_text
     from pipelines.evaluate import evaluate as run
     from pipelines.fleet import Fleet
     from pipelines.planning import plan_for
@@ -80,4 +80,6 @@ def evaluate(
     ]
     console = stdout()
     console.print(table(f"{subject.name}: overall estimates", ("metric", "arm", "estimate", "n", "method"), rows))
+    for calibration in result.evidence.calibrations:
+        console.print(agreement_text(calibration), markup=False, highlight=False)
     console.print(f"evidence written to {output} ({result.generated} generated, {result.judged} judged)", markup=False)

@@ -27,17 +27,17 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "policy.yaml").write_text(POLICY)
     for name, wrong in (("good", 10), ("bad", 3), ("few", 10)):
         n = 60 if name == "few" else 1000
-        lines = ["id,correct,tier", *(f"q{i},{0 if i % wrong == 0 else 1},{'easy' if i % 4 < 2 else 'hard'}" for i in range(n))]
+        lines = [
+            "id,correct,tier",
+            *(f"q{i},{0 if i % wrong == 0 else 1},{'easy' if i % 4 < 2 else 'hard'}" for i in range(n)),
+        ]
         (tmp_path / f"{name}.csv").write_text("\n".join(lines) + "\n")
     return tmp_path
 
 
 def imported(name: str) -> str:
-    code = run(
-        ["import", "outcomes", f"{name}.csv", "--subject", name, "-o", f"{name}.json"]
-        + ["--column", "prompt_id=id", "--column", "outcome=correct"]
-    )
-    assert code == 0
+    columns = ["--column", "prompt_id=id", "--column", "outcome=correct"]
+    assert run(["import", "outcomes", f"{name}.csv", "--subject", name, "-o", f"{name}.json", *columns]) == 0
     return f"{name}.json"
 
 
@@ -71,7 +71,9 @@ def test_gate_answers_with_exit_code_and_json(
     assert {c["id"] for c in document["checks"]} == {"floor/easy", "floor/hard", "margin"}
 
 
-def test_too_little_data_is_exit_3_also_where_the_policy_blocks(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_too_little_data_is_exit_3_also_where_the_policy_blocks(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     evidence = imported("few")
     capsys.readouterr()
     assert run(["gate", evidence, "--policy", "policy.yaml", "--incumbent", evidence, "--json"]) == 3

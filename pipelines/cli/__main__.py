@@ -1,0 +1,5 @@
+"""``python -m pipelines.cli`` is ``relgate``."""
+
+from pipelines.cli.app import main
+
+main()
