@@ -1,8 +1,8 @@
 """Run a server so that it never outlives relgate: ``python -I supervise.py -- COMMAND...``.
 
 relgate holds the other end of standard input. When that closes, because relgate stopped the server or was killed, and
-also on SIGTERM or SIGINT, the server gets SIGTERM, then whatever it leaves behind; SIGKILL after :data:`GRACE_S`. Should this
-process itself be killed, the kernel sends SIGTERM to the server (``PR_SET_PDEATHSIG``, prctl(2); Linux only).
+also on SIGTERM or SIGINT, the server gets SIGTERM, then whatever it leaves behind; SIGKILL after :data:`GRACE_S`.
+Should this process itself be killed, the kernel sends SIGTERM to the server (``PR_SET_PDEATHSIG``, prctl(2); Linux).
 Standard library only: it starts fast and stays small.
 """
 
@@ -62,7 +62,15 @@ def _reap(server: subprocess.Popen[bytes]) -> None:
             _signal(set(left) - asked, signal.SIGTERM)
             asked.update(left)
         time.sleep(0.05)
-    _signal(others_in_session(os.getsid(0)), signal.SIGKILL)
+    kill_session(os.getsid(0))
+
+
+def kill_session(session: int) -> None:
+    """SIGKILL everything of a session but its leader; wait until it is gone (a killed process takes time to die)."""
+    deadline = time.monotonic() + GRACE_S
+    while (left := others_in_session(session)) and time.monotonic() < deadline:
+        _signal(left, signal.SIGKILL)
+        time.sleep(0.05)
 
 
 def _signal(pids: Iterable[int], number: signal.Signals) -> None:

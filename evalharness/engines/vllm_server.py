@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-import signal
 import socket
 import subprocess
 import sys
@@ -189,7 +188,6 @@ def _environment(extra: Mapping[str, str]) -> dict[str, str]:
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
     """Ask the supervisor to stop; make sure that nothing of its session is left."""
-    session = process.pid
     if process.stdin is not None:
         with suppress(OSError):
             process.stdin.close()
@@ -198,6 +196,4 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
-    for pid in supervise.others_in_session(session):
-        with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
+    supervise.kill_session(process.pid)

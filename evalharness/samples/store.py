@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
+from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import ColumnElement, Engine, Table, func, select
@@ -129,6 +130,9 @@ class SampleStore:
         """
         generations = [generation_row(r) for r in records if isinstance(r, Generation)]
         judgments = [judgment_row(r) for r in records if isinstance(r, Judgment)]
+        # Always in key order: on PostgreSQL two writers of the same samples would otherwise lock each other out.
+        generations.sort(key=itemgetter(*(c.name for c in GENERATIONS.primary_key)))
+        judgments.sort(key=itemgetter(*(c.name for c in JUDGMENTS.primary_key)))
         with write_transaction(self.engine) as connection:
             if generations:
                 connection.execute(self._upserts[GENERATIONS], generations)

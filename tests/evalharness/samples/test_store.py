@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -112,6 +113,19 @@ def test_counts(store: SampleStore) -> None:
 def test_a_second_store_on_the_same_file_sees_everything(store: SampleStore, tmp_path: Path) -> None:
     store.write([ANSWER])
     assert stored(SampleStore(open_database(f"sqlite:///{tmp_path}/samples.db"))) == ANSWER
+
+
+def test_several_writers_of_the_same_samples_do_not_get_in_each_others_way(store: SampleStore, tmp_path: Path) -> None:
+    samples = [replace(ANSWER, repeat=repeat) for repeat in range(50)]
+
+    def write(number: int) -> None:
+        own = SampleStore(open_database(f"sqlite:///{tmp_path}/samples.db"))
+        for _ in range(5):
+            own.write(samples if number % 2 else samples[::-1])
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(write, range(4)))
+    assert list(store.generations("sha256:c", ["sha256:r"], repeats=50).values()) == samples
 
 
 def test_a_full_disk_is_one_clear_error_and_what_was_stored_stays(tmp_path: Path) -> None:
