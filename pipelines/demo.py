@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -72,7 +73,7 @@ class DemoResult:
         }
 
 
-async def run_demo(directory: Path, progress: Progress) -> DemoResult:
+def run_demo(directory: Path, progress: Progress) -> DemoResult:
     """Register the incumbent, release the candidates one after the other, write ``summary.json``.
 
     Raises:
@@ -83,7 +84,7 @@ async def run_demo(directory: Path, progress: Progress) -> DemoResult:
     directory.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(directory / ".lock", timeout=0):
-            releases = await _releases(directory, progress)
+            releases = asyncio.run(_releases(directory, progress))
     except Timeout as error:
         raise InputError(
             "another demo runs in this directory", where=directory, do="wait for it, or choose another with --dir"

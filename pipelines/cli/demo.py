@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 from typing import Annotated
 
@@ -27,7 +26,7 @@ def demo(
     from pipelines.demo import key_number, run_demo
     from pipelines.progress import Progress
 
-    result = asyncio.run(run_demo(directory, Progress()))
+    result = run_demo(directory, Progress())
     if as_json:
         emit(result.to_json())
         raise typer.Exit(1 if result.surprises else 0)
