@@ -49,6 +49,11 @@ class _Turn:
     gap_s: float
     """Seconds between the arrival before it and its own."""
 
+    @property
+    def key(self) -> tuple[Digest, int]:
+        """What the store knows it by."""
+        return self.prompt.request_digest, self.repeat
+
 
 async def measure_latency(
     arms: Mapping[Arm, tuple[Candidate, ServedModel]],
@@ -67,8 +72,9 @@ async def measure_latency(
         arms: candidate and where it is served, per arm.
         prompts: what to ask, drawn from in equal numbers per ``length_bucket``.
         load: the declared load.
-        store: every request is stored under the run ``<run>/<arm>``, which nothing ever reuses.
-        run: name of this pass, new each time.
+        store: every request is stored under the run ``<run>/<arm>``, apart from all answers.
+        run: name of this pass on this host. A pass of the same name that was interrupted goes on where it stopped:
+            requests that are stored, failed ones too, are not sent again. A new measurement needs a new name.
         seed: of the order of prompts, the arrivals and the order of turns.
         timeout_s: limit for one request.
         progress: told (requests done, requests wanted), warm-up left out.
@@ -79,34 +85,49 @@ async def measure_latency(
 
     Raises:
         InputError: a load without its rate or concurrency, no prompt, or no name for the run.
-        InfrastructureError: a whole block failed and no server answers any more; or the store cannot be written.
+        InfrastructureError: a whole block failed and no server answers any more, or the store cannot be written.
     """
     _check(prompts, load, run)
     chance = random.Random(seed)  # noqa: S311 - a reproducible schedule, not a secret
     turns = _schedule(prompts, load, chance)
     blocks = [turns[i : i + load.block] for i in range(0, len(turns), load.block)]
-    results: dict[Arm, list[Generation]] = {arm: [] for arm in arms}
+    order = [chance.sample(list(arms), len(arms)) for _ in blocks]
+    done = {arm: _stored(store, candidate, turns, _run_of(run, arm)) for arm, (candidate, _) in arms.items()}
     total = len(turns) * len(arms)
     async with AsyncExitStack() as stack:
         writer = await stack.enter_async_context(store.writer())
         askers = {}
         for arm, (candidate, served) in arms.items():
             client = await stack.enter_async_context(ChatClient(timeout_s=timeout_s, api_key=served.api_key))
-            askers[arm] = _Asker(candidate, served, client, f"{run}/{arm}")
+            askers[arm] = _Asker(candidate, served, client, _run_of(run, arm))
         send_block = _open_loop if load.mode == "open" else _closed_loop(load.concurrency or 1)
-        for asker in askers.values():
-            await send_block(asker.ask, turns[: load.warmup])
-        for block in blocks:
-            for arm in chance.sample(list(arms), len(arms)):
-                generations = await send_block(askers[arm].ask, block)
+        if sum(map(len, done.values())) < total:
+            for asker in askers.values():
+                await send_block(asker.ask, turns[: load.warmup])
+        for block, arms_in_turn in zip(blocks, order, strict=True):
+            for arm in arms_in_turn:
+                missing = [turn for turn in block if turn.key not in done[arm]]
+                generations = await send_block(askers[arm].ask, missing)
                 for generation in generations:
                     writer.put(generation)
-                results[arm] += generations
+                    done[arm][generation.request_digest, generation.repeat] = generation
                 if progress is not None:
-                    progress(sum(map(len, results.values())), total)
-                if all(g.error is not None for g in generations):
+                    progress(sum(map(len, done.values())), total)
+                if missing and all(g.error is not None for g in generations):
                     await arms[arm][1].check_alive()
-    return results
+    return {arm: [done[arm][turn.key] for turn in turns] for arm in arms}
+
+
+def _run_of(run: str, arm: Arm) -> str:
+    """Arms are kept apart, since in an A/A pass both are the same candidate."""
+    return f"{run}/{arm}"
+
+
+def _stored(
+    store: SampleStore, candidate: Candidate, turns: Sequence[_Turn], run: str
+) -> dict[tuple[Digest, int], Generation]:
+    repeats = 1 + max(turn.repeat for turn in turns)
+    return store.generations(candidate.digest, (turn.prompt.request_digest for turn in turns), repeats=repeats, run=run)
 
 
 def _check(prompts: Sequence[Prompt], load: LatencyLoad, run: str) -> None:

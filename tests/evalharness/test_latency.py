@@ -97,6 +97,27 @@ async def test_nothing_is_ever_reused_and_every_request_is_stored(
     assert len(store.generations(candidate.digest, digests, repeats=9, run="r1/candidate")) == 48
 
 
+async def test_an_interrupted_pass_goes_on_where_it_stopped(
+    fake_server: FakeServer, served: ServedModel, store: SampleStore, make_candidate: MakeCandidate,
+    two_buckets: list[Prompt], fake: Any,
+) -> None:  # fmt: skip
+    fake_server.reply = lambda number, body: fake.status(500) if number == 9 else fake.answer(fake.echo(body))
+    arms: Any = {"candidate": (make_candidate(), served)}
+
+    def interrupt(done: int, _total: int) -> None:
+        if done == 24:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        await measure_latency(arms, two_buckets, FAST, store, run="r", progress=interrupt)
+    assert store.counts()["generations"] == 24
+    whole = await measure_latency(arms, two_buckets, FAST, store, run="r")
+    assert len(fake_server.bodies) == 5 + 24 + 5 + 24
+    assert Counter(g.error for g in whole["candidate"]) == {None: 47, ErrorKind.HTTP_5XX: 1}
+    assert await measure_latency(arms, two_buckets, FAST, store, run="r") == whole
+    assert len(fake_server.bodies) == 58, "a finished pass is not measured again under its name"
+
+
 async def test_open_loop_times_count_from_the_scheduled_arrival(
     fake_server: FakeServer, served: ServedModel, store: SampleStore, make_candidate: MakeCandidate,
     make_prompts: MakePrompts, fake: Any,
