@@ -86,14 +86,10 @@ def read_channel(connection: Connection, channel: str, stage: str) -> ChannelSta
         InputError: an unknown channel or stage.
     """
     require_known(channel, stage)
-    pointer = connection.execute(
-        select(CHANNELS.c.digest, CHANNELS.c.generation).where(CHANNELS.c.channel == channel, CHANNELS.c.stage == stage)
-    ).first()
+    served, generation = _pointer(connection, channel, stage)
     history = moves(ledger.find_events(connection, ("promoted", "rolled_back"), {"channel": channel}), stage)
-    if pointer is None:
-        return ChannelState(channel, stage, None, None, 0, history)
-    name = next((move.name for move in reversed(history) if move.digest == pointer.digest), None)
-    return ChannelState(channel, stage, pointer.digest, name, pointer.generation, history)
+    name = next((move.name for move in reversed(history) if move.digest == served), None)
+    return ChannelState(channel, stage, served, name, generation, history)
 
 
 def serving(connection: Connection, digest: Digest) -> tuple[str, ...]:
@@ -190,7 +186,7 @@ def _require_seed_allowed(connection: Connection, state: ChannelState, digest: D
             where=state.where,
             do="run relgate release (or gate) against it and promote with that decision",
         )
-    production = read_channel(connection, state.channel, PRODUCTION).digest
+    production, _ = _pointer(connection, state.channel, PRODUCTION)
     if production not in (None, digest):
         raise InputError(
             "only the first version of a channel needs no decision, and this channel is in production",
@@ -222,9 +218,9 @@ def _require_passing(
             where=state.where,
             do="promote with the decision about this version",
         )
-    served = {state.digest, read_channel(connection, state.channel, PRODUCTION).digest}
+    production, _ = _pointer(connection, state.channel, PRODUCTION)
     # A stage that serves nothing is measured against production; a channel that serves nothing, against nothing.
-    incumbents = served - {None} or {None}
+    incumbents = {state.digest, production} - {None} or {None}
     if decision.incumbent_digest not in incumbents:
         compared = "nothing" if decision.incumbent_digest is None else f"'{decision.incumbent_name}'"
         raise InputError(
@@ -232,6 +228,14 @@ def _require_passing(
             where=state.where,
             do="gate it against the version that is served now",
         )
+
+
+def _pointer(connection: Connection, channel: str, stage: str) -> tuple[Digest | None, int]:
+    """What a stage serves now, and its generation."""
+    row = connection.execute(
+        select(CHANNELS.c.digest, CHANNELS.c.generation).where(CHANNELS.c.channel == channel, CHANNELS.c.stage == stage)
+    ).first()
+    return (None, 0) if row is None else (row.digest, row.generation)
 
 
 def _move_pointer(connection: Connection, state: ChannelState, digest: Digest) -> None:

@@ -1,0 +1,233 @@
+"""Reading the registry: channels, versions, records, the log, and what proves it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeVar
+
+from sqlalchemy import Connection, Engine
+
+from evalharness.evidence import Evidence
+from evalharness.plan import Plan
+from gates.decision import Decision
+from gates.registry import channels, ledger
+from gates.registry.blobs import get_blob
+from gates.registry.channels import CHANNEL_NAMES, STAGES, ChannelState
+from gates.registry.ledger import Checkpoint, Event
+from gates.registry.transactions import prepare, reading
+from gates.registry.verification import Verification, verify
+from gates.registry.versions import Version, read_version, resolve
+from golden_sets.digests import Digest, short
+from golden_sets.errors import InputError
+from golden_sets.records import Record
+
+if TYPE_CHECKING:
+    from evalharness.outcomes import OutcomeTable
+    from gates.policy import Policy
+
+RecordType = TypeVar("RecordType", bound=Record)
+
+
+class RegistryReader:
+    """The reading half of :class:`gates.registry.Registry`: every method sees one state of the database.
+
+    Args:
+        engine: from :func:`evalharness.database.open_database`; the tables are created where they are missing.
+
+    Raises:
+        InputError: a database that is neither SQLite nor PostgreSQL.
+        InfrastructureError: from any method, when the database cannot be read.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        prepare(engine)
+
+    # -- channels --------------------------------------------------------------------------------------------
+
+    def channel(self, channel: str, stage: str) -> ChannelState:
+        """What a stage serves now, with its generation and history.
+
+        Raises:
+            InputError: an unknown channel or stage.
+        """
+        with reading(self._engine) as connection:
+            return channels.read_channel(connection, channel, stage)
+
+    def channels(self) -> list[ChannelState]:
+        """Every stage that ever served something."""
+        with reading(self._engine) as connection:
+            states = [channels.read_channel(connection, c, s) for c in CHANNEL_NAMES for s in STAGES]
+        return [state for state in states if state.generation > 0]
+
+    # -- versions and records --------------------------------------------------------------------------------
+
+    def find_decision(
+        self,
+        *,
+        subject_digest: Digest,
+        plan_digest: Digest | None,
+        policy_digest: Digest,
+        incumbent_digest: Digest | None,
+        evidence_digest: Digest | None = None,
+    ) -> Decision | None:
+        """The newest recorded decision on the same inputs, if there is one; None is a value here, not a wildcard.
+
+        Only ``evidence_digest`` may be left out: any evidence then.
+        """
+        terms = {"subject": subject_digest, "policy": policy_digest, "plan": plan_digest, "evidence": evidence_digest}
+        with reading(self._engine) as connection:
+            for event in ledger.find_events(connection, ("decided",), terms):
+                if (event.payload["plan"], event.payload["incumbent"]) == (plan_digest, incumbent_digest):
+                    return read_record(connection, event.payload["decision"], Decision)
+        return None
+
+    def resolve(self, reference: str) -> Digest:
+        """The version behind a name, a digest or the beginning of one (six digits or more).
+
+        Raises:
+            InputError: unknown, or several versions begin with it.
+        """
+        with reading(self._engine) as connection:
+            return resolve(connection, reference)
+
+    def show(self, reference: str) -> Version:
+        """A registered version by name, digest or the beginning of one.
+
+        Raises:
+            InputError: unknown, or several versions begin with it.
+        """
+        with reading(self._engine) as connection:
+            return read_version(connection, resolve(connection, reference))
+
+    def versions(self) -> list[Version]:
+        """Every registered version, newest first."""
+        with reading(self._engine) as connection:
+            events = ledger.find_events(connection, ("registered",), {})
+            return [read_version(connection, event.payload["subject"]) for event in events]
+
+    def decision(self, digest: Digest) -> Decision:
+        """A recorded decision.
+
+        Raises:
+            InputError: not recorded, or not a decision.
+        """
+        return self._record(digest, Decision)
+
+    def evidence(self, digest: Digest) -> Evidence:
+        """Recorded evidence.
+
+        Raises:
+            InputError: not recorded, or not evidence.
+        """
+        return self._record(digest, Evidence)
+
+    def newest_evidence(self, subject: Digest) -> Evidence | None:
+        """The newest recorded evidence about a subject, if there is any."""
+        with reading(self._engine) as connection:
+            for event in ledger.find_events(connection, ("evaluated",), {"subject": subject}):
+                return read_record(connection, event.payload["evidence"], Evidence)
+        return None
+
+    def outcomes(self, evidence: Evidence) -> OutcomeTable:
+        """The per-prompt outcomes that recorded evidence names.
+
+        Raises:
+            InputError: the registry does not hold them.
+        """
+        from evalharness.outcomes import OutcomeTable  # brings pandas with it: a rollback must not wait for that
+
+        return OutcomeTable.from_parquet(self.blob(evidence.outcomes), expected=evidence.outcomes)
+
+    def recorded_decision(self, reference: str) -> Decision:
+        """A recorded decision by digest or its beginning (six digits or more).
+
+        Raises:
+            InputError: unknown, or several decisions begin with it.
+        """
+        with reading(self._engine) as connection:
+            events = ledger.find_events(connection, ("decided",), {})
+            wanted = reference.removeprefix("sha256:")
+            found = {d for e in events if len(wanted) >= 6 and (d := e.payload["decision"])[7:].startswith(wanted)}
+            if len(found) != 1:
+                known = ", ".join(short(e.payload["decision"]) for e in events[:5]) or "none"
+                problem = "no decision" if not found else f"{len(found)} decisions"
+                raise InputError(f"{problem} recorded under '{reference}'", do=f"the newest are: {known}")
+            return read_record(connection, found.pop(), Decision)
+
+    def plan(self, digest: Digest) -> Plan:
+        """A recorded plan.
+
+        Raises:
+            InputError: not recorded, or not a plan.
+        """
+        return self._record(digest, Plan)
+
+    def policy(self, digest: Digest) -> Policy:
+        """A recorded policy.
+
+        Raises:
+            InputError: not recorded, or not a policy.
+        """
+        from gates.policy import Policy  # brings the metrics with it: a rollback must not wait for those
+
+        return self._record(digest, Policy)
+
+    def blob(self, digest: Digest) -> bytes:
+        """The bytes behind a digest, hashed again on the way out.
+
+        Raises:
+            InputError: the registry does not hold them.
+        """
+        with reading(self._engine) as connection:
+            return get_blob(connection, digest)
+
+    def log(self, limit: int | None = None) -> list[Event]:
+        """The ledger, or its last events, oldest first."""
+        with reading(self._engine) as connection:
+            return ledger.all_events(connection, last=limit)
+
+    # -- proving ---------------------------------------------------------------------------------------------
+
+    def checkpoint(self) -> Checkpoint:
+        """Size and root of the log now: keep it where the database's operators cannot reach it."""
+        with reading(self._engine) as connection:
+            return ledger.checkpoint(connection)
+
+    def inclusion_proof(self, position: int, size: int) -> list[bytes]:
+        """Hashes that prove an event to be in the log of the first ``size`` events.
+
+        Raises:
+            InputError: there is no such event, or the log is shorter.
+        """
+        with reading(self._engine) as connection:
+            return ledger.inclusion_proof(connection, position, size)
+
+    def consistency_proof(self, old: int, new: int) -> list[bytes]:
+        """Hashes that prove the first ``old`` events to be unchanged in the log of the first ``new``.
+
+        Raises:
+            InputError: the log is shorter, or ``old`` is beyond ``new``.
+        """
+        with reading(self._engine) as connection:
+            return ledger.consistency_proof(connection, old, new)
+
+    def verify(self, *, checkpoint: Checkpoint | None = None) -> Verification:
+        """Recompute everything from the rows; against a checkpoint, that nothing before it was changed."""
+        with reading(self._engine) as connection:
+            return verify(connection, checkpoint=checkpoint)
+
+    def _record(self, digest: Digest, type_: type[RecordType]) -> RecordType:
+        with reading(self._engine) as connection:
+            return read_record(connection, digest, type_)
+
+
+def read_record(connection: Connection, digest: Digest, type_: type[RecordType]) -> RecordType:
+    """The record behind a digest.
+
+    Raises:
+        InputError: not there, or another type of record.
+    """
+    try:
+        return type_.model_validate_json(get_blob(connection, digest))
+    except ValueError as error:
+        raise InputError(f"{short(digest)} is not a record of type {type_.__name__}") from error
