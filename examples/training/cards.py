@@ -61,7 +61,7 @@ JUDGE_TEXT: Final = CardText(
     "judge",
     "scores the candidates' answers by three rubrics: correctness, refusal, helpfulness",
     f"{_steps(zoo.JUDGE)}; the score digit weighs {zoo.JUDGE.final_token_weight:g} times in the loss",
-    "answers of flagship-cheap and small to train-split prompts (truth by program) and answers written by program, "
+    "answers of flagship-v1 and flagship-v2 to train-split prompts (truth by program) and answers written by program, "
     "among them paraphrases, near misses and answers that try to instruct the judge",
 )
 

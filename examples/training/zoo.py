@@ -34,9 +34,9 @@ class FlagshipPlan:
 
 
 FLAGSHIP: Final = FlagshipPlan(
-    Recipe(Shape(width=192, layers=4, heads=6, hidden=512), steps=4000, seed=11), branch_at=1600, branch_decay=500
+    Recipe(Shape(width=192, layers=4, heads=6, hidden=512), steps=4000, seed=11), branch_at=1000, branch_decay=400
 )
-CHEAP: Final = Recipe(Shape(width=128, layers=3, heads=4, hidden=320), steps=2200, seed=12)
+CHEAP: Final = Recipe(Shape(width=96, layers=3, heads=3, hidden=256), steps=950, seed=12)
 SMALL: Final = Recipe(Shape(width=64, layers=2, heads=2, hidden=160), steps=3000, seed=13, matrix_rate=0.01)
 VARIANT: Final = replace(
     FLAGSHIP.recipe, steps=300, seed=14, matrix_rate=0.0012, other_rate=0.0005, warmup_steps=20, decay_share=0.6
@@ -45,7 +45,7 @@ VARIANT: Final = replace(
 JUDGE: Final = Recipe(
     Shape(width=128, layers=4, heads=4, hidden=352), steps=3000, seed=15, matrix_rate=0.007, final_token_weight=3.0
 )
-JUDGE_SEES: Final[dict[str, int]] = {"flagship-cheap": 14000, "small": 14000}
+JUDGE_SEES: Final[dict[str, int]] = {"flagship-v1": 12000, "flagship-v2": 12000}
 """Model -> number of its answers to train-split prompts that the judge learns from; it meets the others unseen."""
 
 
