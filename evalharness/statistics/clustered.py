@@ -43,9 +43,9 @@ def clustered_proportion_interval(
     """Interval for the mean of outcomes in [0, 1] whose clusters, not observations, are independent.
 
     Every cluster a single 0/1 observation: the plain interval. Otherwise n becomes n / DEFF, DEFF from the
-    cluster-robust variance with C / (C - 1), with Korn and Graubard's t-adjustment (degrees of freedom: clusters that hold the rarer outcome, less one),
-    never more than n. With fewer than 10 clusters, or fewer than 20 that hold the rarer outcome, the design
-    effect cannot be estimated and n is the (Kish effective) number of clusters.
+    cluster-robust variance with C / (C - 1), with Korn and Graubard's t-adjustment (degrees of freedom: clusters that
+    hold the rarer outcome, less one), never more than n. With fewer than 10 clusters, or fewer than 20 that hold the
+    rarer outcome, the design effect cannot be estimated and n is the (Kish effective) number of clusters.
 
     Args:
         outcomes: shape (n,), in [0, 1].

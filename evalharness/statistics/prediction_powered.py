@@ -196,7 +196,9 @@ class _Sample:
             (self.judged - judged_mean) / self.judged.size - self.share * (self.judged - labelled_mean)
         )
         spread = float(judge_part @ judge_part)
-        best = -float(truth_part @ judge_part) / spread if spread > 0 else 0.0
+        # Without unlabelled prompts the judge adds nothing, and what is left of its part is rounding.
+        helpful = spread > 1e-12 * float(self.share @ self.share)
+        best = -float(truth_part @ judge_part) / spread if helpful else 0.0
         weight = min(1.0, max(0.0, best))
         residual = truth_part + weight * judge_part
         # One degree of freedom went to the mean and, where the judge is used, one to the tuned weight.
