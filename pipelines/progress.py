@@ -39,6 +39,16 @@ class Progress:
         if self._quiet:
             yield lambda _done, _total: None
             return
+        if not self.console.is_terminal:
+            counted = 0
+
+            def count(done: int, _whole: int) -> None:
+                nonlocal counted
+                counted = done
+
+            yield count
+            self._ended(text, counted, began)
+            return
         columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
         with Bars(*columns, TimeElapsedColumn(), console=self.console, transient=True) as bars:
             task = bars.add_task(text, total=total)
@@ -47,6 +57,9 @@ class Progress:
                 bars.update(task, completed=done, total=whole)
 
             yield advance
-            counted = bars.tasks[0].completed
-        tail = f", {counted:.0f}" if counted else ""
+            counted = int(bars.tasks[0].completed)
+        self._ended(text, counted, began)
+
+    def _ended(self, text: str, counted: int, began: float) -> None:
+        tail = f", {counted}" if counted else ""
         self.console.print(f"  {text}{tail} ({time.monotonic() - began:.1f} s)", highlight=False)

@@ -154,7 +154,10 @@ def request_success_rate(spec: MetricSpec, table: OutcomeTable, arm: Arm) -> Mea
 
 
 def judge_rate(spec: MetricSpec, calibration: Calibration | None) -> Measurement:
-    """The judge's sensitivity or specificity with its exact interval."""
+    """The judge's sensitivity or specificity with its exact interval.
+
+    Labelled answers that it left unscored are in neither: on safety sets they count against the candidate already.
+    """
     hits, total = 0, 0
     if calibration is not None:
         hits, total = (
@@ -171,7 +174,6 @@ def judge_rate(spec: MetricSpec, calibration: Calibration | None) -> Measurement
         unit=spec.unit,
         interval=interval,
         n=total,
-        unscored=0 if calibration is None else calibration.unparsed,
         lacking=None if total else "labelled answers of that kind",
     )
 

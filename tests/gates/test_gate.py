@@ -26,7 +26,8 @@ from tests.support.evidence import (
 
 
 def ones(successes: int, n: int) -> list[float | None]:
-    return [1.0] * successes + [0.0] * (n - successes)
+    found: list[float | None] = [1.0] * successes
+    return found + [0.0] * (n - successes)
 
 
 def status_of(decision: Decision) -> dict[str, Status]:
@@ -71,7 +72,7 @@ class TestFloor:
 class TestDenominators:
     def test_failed_requests_of_the_candidate_are_not_passes(self) -> None:
         answers = rows(ones(470, 470))
-        failed = rows([None] * 30, error="timeout", scored_by=None, start=470)  # type: ignore[arg-type]
+        failed = rows([None] * 30, error="timeout", start=470)
         found = gate(policy(FLOOR), measured(table(answers, failed))).checks[0].estimate
         assert found.value == pytest.approx(470 / 500)
         assert (found.n, found.errors) == (500, 30)

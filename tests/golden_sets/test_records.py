@@ -34,7 +34,8 @@ def test_a_generation_depends_on_the_messages_alone() -> None:
 def test_a_sets_digest_does_not_depend_on_order() -> None:
     one, two = prompt("a"), prompt("b", "What is 3 + 3?")
     digests = {
-        PromptSet(kind=SetKind.GOLDEN, name="g", version="1", prompts=order).digest for order in ((one, two), (two, one))
+        PromptSet(kind=SetKind.GOLDEN, name="g", version="1", prompts=order).digest
+        for order in ((one, two), (two, one))
     }
     assert len(digests) == 1
 
