@@ -50,6 +50,7 @@ from evalharness.statistics.sequential_design import (
 )
 from evalharness.statistics.sizing import (
     Direction,
+    labels_for_margin,
     power_for_limit,
     power_for_margin,
     powers_for_limit,
@@ -91,6 +92,7 @@ __all__ = [
     "holm",
     "inflation",
     "kappa_interval",
+    "labels_for_margin",
     "log_ratio_interval",
     "mean_sequence",
     "mean_sequence_interval",

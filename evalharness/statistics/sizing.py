@@ -191,6 +191,46 @@ def size_for_margin(
     return high
 
 
+def labels_for_margin(
+    n: int,
+    margin: float,
+    discordance: float,
+    *,
+    sensitivity: float,
+    specificity: float,
+    pass_rate: float,
+    true_difference: float = 0.0,
+    alpha: float = 0.05,
+    power: float = 0.8,
+) -> int | None:
+    """Labelled prompts (both answers) that `ppi_paired_interval` needs to prove a margin on ``n`` judged prompts.
+
+    Power-tuned, the variance is psi (1 - r^2) / m + psi r^2 / n for m labels, r the correlation of true and judged
+    differences when the judge errs independently on both arms; z^2 / margin labels are added for what few labels
+    cannot show. None when even labelling every prompt does not reach the power: n is too small.
+
+    Raises:
+        InputError: rates outside [0, 1], a true difference at or below -margin, n < 1.
+    """
+    if n < 1:
+        raise InputError("n must be at least 1")
+    psi = max(_discordance(discordance, true_difference) - true_difference**2, 1e-12)
+    sens, spec, share = rate(sensitivity, "sensitivity"), rate(specificity, "specificity"), rate(pass_rate, "pass_rate")
+    gap = _open_unit(margin, "margin") + true_difference
+    if gap <= 0:
+        raise InputError(f"a true difference of {true_difference} cannot be proved to lie above -{margin}")
+    z_alpha = -float(special.ndtri(_open_unit(alpha, "alpha")))
+    z = z_alpha + float(special.ndtri(_open_unit(power, "power")))
+    noise = 2 * (share * sens * (1 - sens) + (1 - share) * spec * (1 - spec))
+    shown = max(0.0, sens + spec - 1) ** 2 * psi
+    squared_correlation = shown / (shown + noise) if shown > 0 else 0.0
+    left = (gap / z) ** 2 - psi * squared_correlation / n
+    if left <= 0:
+        return None
+    labels = math.ceil(psi * (1 - squared_correlation) / left + z_alpha**2 / gap)
+    return labels if labels <= n else None
+
+
 def _as_floor(limit: float, true_rate: float, direction: Direction) -> tuple[float, float]:
     """A ceiling on a rate is a floor on its complement."""
     if direction == "floor":

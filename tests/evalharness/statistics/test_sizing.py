@@ -6,6 +6,7 @@ from scipy import stats
 
 from evalharness.statistics import (
     Direction,
+    labels_for_margin,
     paired_lower,
     power_for_limit,
     power_for_margin,
@@ -97,3 +98,23 @@ def test_what_cannot_be_proved_is_refused() -> None:
         size_for_half_width(90, 0.05)
     with pytest.raises(InputError, match="floor or ceiling"):
         size_for_limit(0.9, 0.95, direction="above")  # type: ignore[arg-type]
+
+
+def labels(n: int, *, quality: float = 0.95) -> int | None:
+    return labels_for_margin(n, 0.03, 0.09, sensitivity=quality, specificity=quality, pass_rate=0.8)
+
+
+def test_a_better_judge_needs_fewer_labels_and_a_blind_one_saves_none() -> None:
+    perfect, good, poor, blind = (labels(3000, quality=q) for q in (1.0, 0.95, 0.8, 0.5))
+    assert perfect is not None
+    assert good is not None
+    assert poor is not None
+    assert blind is not None
+    assert perfect < good < poor <= blind
+    assert blind >= size_for_margin(0.03, 0.09) * 0.95
+
+
+def test_no_number_of_labels_makes_up_for_too_few_prompts() -> None:
+    assert labels(300) is None
+    with pytest.raises(InputError, match="n must be"):
+        labels(0)
