@@ -58,7 +58,7 @@ class Scale:
 
     @staticmethod
     def of(*, quick: bool) -> Scale:
-        return Scale(200, 60, 41) if quick else Scale(2000, 1000, 201)
+        return Scale(200, 60, 41) if quick else Scale(1000, 500, 201)
 
 
 def simulate(
@@ -183,7 +183,7 @@ def clustered(scale: Scale) -> Iterator[Cell]:
 
                     yield simulate(
                         "clustered", "clopper-pearson-clustered", f"icc={icc} n={n} size={sizes} p={p}",
-                        scale.repetitions // 2, p, draw,
+                        scale.repetitions, p, draw,
                     )  # fmt: skip
 
 
@@ -457,7 +457,7 @@ def markdown(rows: list[dict[str, Any]], saved: list[dict[str, float]]) -> str:
 def main() -> None:
     """Run the sections, write JSON and Markdown, print the Markdown."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="a tenth of the repetitions")
+    parser.add_argument("--quick", action="store_true", help="fewer repetitions")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results"), help="directory for the two files")
     parser.add_argument("--only", choices=sorted(SECTIONS), action="append", help="run only this section (repeatable)")
     options = parser.parse_args()

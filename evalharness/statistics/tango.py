@@ -12,7 +12,8 @@ from scipy import special
 from evalharness.statistics._inputs import Vector
 from evalharness.statistics.interval import check_confidence
 
-_BISECTIONS = 60
+_BISECTIONS = 45
+"""Halvings of [-1, 1]: to 6e-14."""
 
 
 def paired_lower(wins: ArrayLike, losses: ArrayLike, n: ArrayLike, *, confidence: float) -> Vector:
