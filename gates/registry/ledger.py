@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, insert, select, tuple_, update
+from sqlalchemy import Connection, Row, Select, and_, insert, or_, select, update
 
 from gates.registry import merkle
 from gates.registry.tables import LEDGER, LEDGER_HEAD, LEDGER_NODES, LEDGER_TERMS
@@ -245,8 +245,9 @@ def _load_nodes(connection: Connection, coordinates: Sequence[merkle.Coordinate]
         rows = connection.execute(select(LEDGER.c.position, LEDGER.c.leaf_hash).where(LEDGER.c.position.in_(leaves)))
         found.update({(0, row.position): bytes(row.leaf_hash) for row in rows})
     if inner:
-        key = tuple_(LEDGER_NODES.c.level, LEDGER_NODES.c.node)
-        rows = connection.execute(select(LEDGER_NODES).where(key.in_(inner)))
+        # One condition each: SQLite would read the whole table for a comparison of pairs.
+        each = [and_(LEDGER_NODES.c.level == level, LEDGER_NODES.c.node == node) for level, node in inner]
+        rows = connection.execute(select(LEDGER_NODES).where(or_(*each)))
         found.update({(row.level, row.node): bytes(row.hash) for row in rows})
     if missing := set(coordinates) - set(found):
         raise InputError(f"hashes of the log are missing: {sorted(missing)}", do="run relgate registry verify")
