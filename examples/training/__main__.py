@@ -15,6 +15,7 @@ import torch
 
 from examples.training import zoo
 from examples.training.cards import write_cards
+from examples.training.controls import write_controls
 from examples.training.project_files import write_project_files
 from examples.training.suite import write_suite
 
@@ -34,13 +35,13 @@ STEPS: Final[dict[str, Callable[[Path, zoo.Log], dict[str, float]]]] = {
 def main(arguments: list[str] | None = None) -> int:
     """Run the steps asked for (all by default); returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m examples.training", description=__doc__)
-    parser.add_argument("--only", action="append", choices=["suite", *STEPS, "cards"], help="a step; may be repeated")
+    parser.add_argument("--only", action="append", choices=["suite", *STEPS, "controls", "cards"], help="a step; may be repeated")
     parser.add_argument("--out", type=Path, default=_EXAMPLES / "models", help="where the model directories go")
     parser.add_argument("--project", type=Path, default=_EXAMPLES / "demo", help="the demo project's directory")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="CPU threads")
     chosen = parser.parse_args(arguments)
     torch.set_num_threads(chosen.threads)
-    wanted = chosen.only or ["suite", *STEPS, "cards"]
+    wanted = chosen.only or ["suite", *STEPS, "controls", "cards"]
     if "suite" in wanted:
         write_suite(chosen.project / "sets")
         write_project_files(chosen.project)
@@ -48,6 +49,8 @@ def main(arguments: list[str] | None = None) -> int:
         if step in wanted:
             seconds = train(chosen.out, partial(_log, step))
             _log(step, json.dumps({"seconds": {name: round(value) for name, value in seconds.items()}}))
+    if "controls" in wanted:
+        write_controls(chosen.out, chosen.project, partial(_log, "controls"))
     if "cards" in wanted:
         write_cards(chosen.out, partial(_log, "cards"))
     return 0

@@ -17,8 +17,8 @@ class Answerer:
 
     def __init__(self, directory: Path) -> None:
         self._tokenizer: Any = AutoTokenizer.from_pretrained(directory, padding_side="left")
-        self._model: Any = AutoModelForCausalLM.from_pretrained(directory, dtype=torch.bfloat16)
-        self._model.eval()
+        loaded: Any = AutoModelForCausalLM.from_pretrained(directory, dtype=torch.bfloat16)
+        self._model = loaded.eval()
 
     @torch.inference_mode()
     def answer(self, prompts: Sequence[str], max_tokens: int = 48, batch: int = 256) -> list[str]:

@@ -36,7 +36,7 @@ class FlagshipPlan:
 FLAGSHIP: Final = FlagshipPlan(
     Recipe(Shape(width=192, layers=4, heads=6, hidden=512), steps=4000, seed=11), branch_at=1000, branch_decay=400
 )
-CHEAP: Final = Recipe(Shape(width=96, layers=3, heads=3, hidden=256), steps=950, seed=12)
+CHEAP: Final = Recipe(Shape(width=96, layers=3, heads=3, hidden=256), steps=1500, seed=12)
 SMALL: Final = Recipe(Shape(width=64, layers=2, heads=2, hidden=160), steps=3000, seed=13, matrix_rate=0.01)
 VARIANT: Final = replace(
     FLAGSHIP.recipe, steps=300, seed=14, matrix_rate=0.0012, other_rate=0.0005, warmup_steps=20, decay_share=0.6

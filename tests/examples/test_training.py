@@ -17,7 +17,7 @@ from examples.training.data import draw_safety_heavy, taught_answer, training_pa
 from examples.training.judge_data import judge_pairs, judged
 from examples.training.judge_prompt import TEMPLATE, judge_prompt
 from examples.training.measure import Agreement, rates, score_in
-from examples.training.model import Shape
+from examples.training.model import Shape, save_model
 from examples.training.tasks import draw_task
 from examples.training.train import Recipe, Run, encode
 
@@ -98,7 +98,7 @@ def test_a_small_run_learns_branches_and_saves_a_model_that_answers(tmp_path: Pa
     run.finish()
     assert run.step == 12
     assert run.loss < first_loss
-    zoo.save_model(run.model, tokenizer, tmp_path / "tiny")
+    save_model(run.model, tokenizer, tmp_path / "tiny")
     with safe_open(tmp_path / "tiny" / "model.safetensors", framework="pt") as weights:
         assert {str(weights.get_tensor(name).dtype) for name in weights.keys()} == {"torch.bfloat16"}  # noqa: SIM118
     item = draw_task(random.Random(2), "demo", "reverse", "easy")
