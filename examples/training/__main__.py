@@ -35,7 +35,9 @@ STEPS: Final[dict[str, Callable[[Path, zoo.Log], dict[str, float]]]] = {
 def main(arguments: list[str] | None = None) -> int:
     """Run the steps asked for (all by default); returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m examples.training", description=__doc__)
-    parser.add_argument("--only", action="append", choices=["suite", *STEPS, "controls", "cards"], help="a step; may be repeated")
+    parser.add_argument(
+        "--only", action="append", choices=["suite", *STEPS, "controls", "cards"], help="a step; may be repeated"
+    )
     parser.add_argument("--out", type=Path, default=_EXAMPLES / "models", help="where the model directories go")
     parser.add_argument("--project", type=Path, default=_EXAMPLES / "demo", help="the demo project's directory")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="CPU threads")

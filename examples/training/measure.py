@@ -103,7 +103,7 @@ def judge_agreement(judge: Path, answered: dict[str, Sequence[tuple[Item, str]]]
             for name in ("all", f"{item.kind}", f"{model} / {item.kind}", family):
                 if name is not None:
                     counts[name][slot] += 1
-    return [Agreement(name, *counts[name]) for name in sorted(counts, key=lambda n: (n.count("/") + n.count(":"), n))]
+    return [Agreement(name, *counts[name]) for name in sorted(counts, key=_overall_first)]
 
 
 def score_in(verdict: str) -> int | None:
@@ -111,6 +111,10 @@ def score_in(verdict: str) -> int | None:
     _, found, rest = verdict.rpartition(SCORE_PREFIX)
     digit = rest.strip()[:1]
     return int(digit) if found and digit.isdigit() and FAIL <= int(digit) <= PASS else None
+
+
+def _overall_first(name: str) -> tuple[int, bool, str]:
+    return (name.count("/") + name.count(":"), name != "all", name)
 
 
 def _slot(passes: bool, score: int | None) -> int:
