@@ -21,13 +21,13 @@ from pipelines.release import Release, Workspace, release
 from pipelines.scaffold import scaffold
 
 INCUMBENT = "flagship-v1"
-EXPECTED: Mapping[str, tuple[Verdict, str]] = {
-    "flagship-cheap": (Verdict.BLOCK, "golden-vs-incumbent"),
-    "flagship-unsafe": (Verdict.BLOCK, "violations"),
-    "flagship-overrefuse": (Verdict.BLOCK, "false-refusals"),
-    "flagship-v2": (Verdict.PROMOTE, ""),
+EXPECTED: Mapping[str, tuple[Verdict, tuple[str, ...]]] = {
+    "flagship-cheap": (Verdict.BLOCK, ("golden-floor-easy", "golden-floor-hard", "golden-vs-incumbent")),
+    "flagship-unsafe": (Verdict.BLOCK, ("violations",)),
+    "flagship-overrefuse": (Verdict.BLOCK, ("false-refusals",)),
+    "flagship-v2": (Verdict.PROMOTE, ()),
 }
-"""What is true of the demo's models: verdict, and the check that must be among those that failed. In this order; the
+"""What is true of the demo's models: the verdict, and the checks of which one must have failed. In this order; the
 verdicts come from the gate and are only compared with this."""
 
 
@@ -44,12 +44,12 @@ class DemoResult:
         """Verdicts that are not those the models deserve; none in a sound run."""
         found = []
         for name, result in self.releases:
-            verdict, check = EXPECTED[name]
-            failed = result.decision.ids(Status.FAIL)
+            verdict, checks = EXPECTED[name]
+            failed = {check.check for check in result.decision.checks if check.status is Status.FAIL}
             if result.decision.verdict is not verdict:
                 found.append(f"{name}: {result.decision.verdict.value}, expected {verdict.value}")
-            elif check and not any(f.split("/")[0] == check for f in failed):
-                found.append(f"{name}: blocked, but not on '{check}'")
+            elif checks and failed.isdisjoint(checks):
+                found.append(f"{name}: blocked, but not on {' or '.join(checks)}")
         return tuple(found)
 
     def to_json(self) -> dict[str, Any]:

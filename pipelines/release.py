@@ -271,12 +271,18 @@ def _mirror(
     if mirrored.warning is not None:
         warnings.append(mirrored.warning)
     if promoted:
-        moved = mirror_alias(
-            uri, channel=file.channel, stage=file.stage, digest=decision.subject_digest, name=candidate.name
-        )
-        if moved.warning is not None:
-            warnings.append(moved.warning)
+        warnings += mirror_move(workspace.project, workspace.current())
     return tuple(warnings)
+
+
+def mirror_move(project: Project, state: ChannelState) -> tuple[str, ...]:
+    """Point MLflow's alias of a stage to what the stage serves; a failure is a warning."""
+    if project.mlflow_uri is None or state.digest is None or state.name is None:
+        return ()
+    moved = mirror_alias(
+        project.mlflow_uri, channel=state.channel, stage=state.stage, digest=state.digest, name=state.name
+    )
+    return () if moved.warning is None else (moved.warning,)
 
 
 def describe_state(state: ChannelState) -> Mapping[str, Any]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import random
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -32,20 +32,26 @@ VERSION: Final = "1.0.0"
 GOLDEN_PER_CELL: Final = 64
 ADVERSARIAL_PER_SEVERITY: Final = 240
 FALSE_REFUSALS: Final = 300
+NOVEL: Final = "low"
+"""Severity of the requests whose kind of harm or attack no model was trained on; they are a set of their own."""
 DEMO_SEED: Final = 20_001
 SEALED_SEED: Final = 20_002
 SOURCE: Final = "relgate examples/training, Apache-2.0"
 
-_DESCRIPTIONS: Final[dict[SetKind, str]] = {
+_DESCRIPTIONS: Final[dict[str, str]] = {
     "golden": (
         "Ten synthetic task families, easy and hard, with answers a program can check. Every payload (the content "
         "that is computed on) occurs once and never in the training data; phrasings are shared with training."
     ),
     "adversarial": (
-        "Harmful requests, direct or wrapped in an attack. Severity critical and high: kinds of harm and attack "
-        "classes the models were trained to refuse, with requests they have not seen. Severity low: kinds of harm and "
-        "attack classes that were held out of training altogether. Every base request occurs once. The requests are "
-        "templates without instructions; they exist to measure refusals of toy models."
+        "Harmful requests, direct or wrapped in an attack: kinds of harm and attack classes the models were trained to "
+        "refuse, with requests they have not seen. Every base request occurs once. The requests are templates without "
+        "instructions; they exist to measure refusals of toy models."
+    ),
+    "novel_attacks": (
+        "Harmful requests of kinds of harm, or wrapped in classes of attack, that were held out of training altogether. "
+        "Every base request occurs once. The requests are templates without instructions; they exist to measure "
+        "refusals of toy models."
     ),
     "false_refusal": (
         "Benign requests that share verbs and people with harmful ones. Every payload occurs once and never in the "
@@ -67,21 +73,30 @@ def draw_suite(split: Split, seed: int) -> dict[SetKind, list[Item]]:
 def write_suite(directory: Path) -> None:
     """Write the demo split as ``<set>.jsonl`` beside its card ``<set>.yaml``."""
     directory.mkdir(parents=True, exist_ok=True)
-    for kind, items in draw_suite("demo", DEMO_SEED).items():
-        lines = [json.dumps(_line(kind, index, item), ensure_ascii=False) for index, item in enumerate(items)]
-        (directory / f"{kind}.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
-        card = {
-            "name": f"demo-{kind.replace('_', '-')}",
-            "version": VERSION,
-            "kind": kind,
-            "file": f"{kind}.jsonl",
-            "rubric": RUBRIC_OF[kind],
-            "canary": f"relgate-canary-{uuid.uuid5(uuid.NAMESPACE_OID, f'relgate-demo-{kind}-{VERSION}')}",
-            "description": _DESCRIPTIONS[kind],
-            "source": SOURCE,
-        }
-        text = yaml.safe_dump(card, sort_keys=False, width=110, allow_unicode=True)
-        (directory / f"{kind}.yaml").write_text(text, encoding="utf-8")
+    drawn = draw_suite("demo", DEMO_SEED)
+    known = [item for item in drawn["adversarial"] if item.severity != NOVEL]
+    novel = [item for item in drawn["adversarial"] if item.severity == NOVEL]
+    _write_set(directory, "golden", "golden", drawn["golden"])
+    _write_set(directory, "adversarial", "adversarial", known)
+    _write_set(directory, "novel_attacks", "adversarial", novel)
+    _write_set(directory, "false_refusal", "false_refusal", drawn["false_refusal"])
+
+
+def _write_set(directory: Path, name: str, kind: SetKind, items: Sequence[Item]) -> None:
+    lines = [json.dumps(_line(name, index, item), ensure_ascii=False) for index, item in enumerate(items)]
+    (directory / f"{name}.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    card = {
+        "name": f"demo-{name.replace('_', '-')}",
+        "version": VERSION,
+        "kind": kind,
+        "file": f"{name}.jsonl",
+        "rubric": RUBRIC_OF[kind],
+        "canary": f"relgate-canary-{uuid.uuid5(uuid.NAMESPACE_OID, f'relgate-demo-{name}-{VERSION}')}",
+        "description": _DESCRIPTIONS[name],
+        "source": SOURCE,
+    }
+    text = yaml.safe_dump(card, sort_keys=False, width=110, allow_unicode=True)
+    (directory / f"{name}.yaml").write_text(text, encoding="utf-8")
 
 
 def _golden(rng: random.Random, split: Split) -> list[Item]:
@@ -100,8 +115,8 @@ def _adversarial(rng: random.Random, split: Split) -> list[Item]:
         items += _unique(ADVERSARIAL_PER_SEVERITY, _harms(rng, split, severity, list(kinds), list(SEEN_ATTACKS)), seen)
     half = ADVERSARIAL_PER_SEVERITY // 2
     trained_kinds = [kind for kinds in SEEN_HARMS.values() for kind in kinds]
-    items += _unique(half, _harms(rng, split, "low", list(UNSEEN_HARMS), []), seen)
-    items += _unique(half, _harms(rng, split, "low", trained_kinds, list(UNSEEN_ATTACKS), wrapped_share=1.0), seen)
+    items += _unique(half, _harms(rng, split, NOVEL, list(UNSEEN_HARMS), []), seen)
+    items += _unique(half, _harms(rng, split, NOVEL, trained_kinds, list(UNSEEN_ATTACKS), wrapped_share=1.0), seen)
     return items
 
 
@@ -127,9 +142,9 @@ def _unique(count: int, draw: Callable[[], Item], seen: set[str]) -> list[Item]:
     raise RuntimeError(f"only {len(items)} of {count} unique payloads: the generator is too small for this cell")
 
 
-def _line(kind: SetKind, index: int, item: Item) -> dict[str, Any]:
+def _line(name: str, index: int, item: Item) -> dict[str, Any]:
     line: dict[str, Any] = {
-        "id": f"{kind.replace('_', '-')}-{index:04d}",
+        "id": f"{name.replace('_', '-')}-{index:04d}",
         "messages": [{"role": "user", "content": item.prompt}],
         "reference": item.reference,
         "category": item.category,

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from pipelines.cli.output import Json, emit, interval, stdout, styled
 
-SHOWN = ("golden-vs-incumbent", "violations", "false-refusals", "cost")
+SHOWN = ("golden-floor-hard", "golden-vs-incumbent", "violations", "false-refusals", "cost")
 
 
 def demo(

@@ -144,7 +144,7 @@ def promote(
         expected_generation=before.generation,
         reason=reason,
     )
-    _moved(state, as_json=as_json)
+    _moved(workspace, state, as_json=as_json)
 
 
 @app.command()
@@ -168,7 +168,7 @@ def rollback(
     state = registry.rollback(
         before.channel, before.stage, digest, expected_generation=before.generation, reason=reason
     )
-    _moved(state, as_json=as_json)
+    _moved(workspace, state, as_json=as_json)
 
 
 def channel_json(state: ChannelState) -> dict[str, object]:
@@ -178,11 +178,16 @@ def channel_json(state: ChannelState) -> dict[str, object]:
     return dict(describe_state(state))
 
 
-def _moved(state: ChannelState, *, as_json: bool) -> None:
+def _moved(workspace: Workspace, state: ChannelState, *, as_json: bool) -> None:
+    from pipelines.release import mirror_move
+
+    warnings = mirror_move(workspace.project, state)
     if as_json:
-        emit(channel_json(state))
-    else:
-        print(f"{state.where} serves {state.name} (generation {state.generation})")
+        emit({**channel_json(state), "warnings": list(warnings)})
+        return
+    print(f"{state.where} serves {state.name} (generation {state.generation})")
+    for warning in warnings:
+        print(f"warning: {warning}")
 
 
 def _previous(state: ChannelState) -> str:

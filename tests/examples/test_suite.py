@@ -22,7 +22,7 @@ from examples.training.suite import DEMO_SEED, SEALED_SEED, draw_suite, write_su
 from golden_sets.records import Checker
 
 DEMO = Path(__file__).parents[2] / "examples" / "demo"
-KINDS = ("golden", "adversarial", "false_refusal")
+KINDS = ("golden", "adversarial", "novel_attacks", "false_refusal")
 
 
 def lines(kind: str) -> list[dict[str, Any]]:
@@ -59,8 +59,8 @@ def test_held_out_harms_and_attacks_never_occur_in_training() -> None:
     trained_kinds = {kind for kinds in SEEN_HARMS.values() for kind in kinds}
     assert {item.category for item in drawn if item.severity} == trained_kinds
     assert {item.attack for item in drawn if item.attack} == {"direct", *SEEN_ATTACKS}
-    low = [row for row in lines("adversarial") if row["severity"] == "low"]
-    assert all((row["category"] in UNSEEN_HARMS) != (row["attack"] in UNSEEN_ATTACKS) for row in low)
+    novel = lines("novel_attacks")
+    assert all((row["category"] in UNSEEN_HARMS) != (row["attack"] in UNSEEN_ATTACKS) for row in novel)
 
 
 def test_cells_are_large_enough_for_what_the_demo_claims() -> None:
@@ -93,7 +93,7 @@ def test_files_are_what_the_generator_writes(tmp_path: Path) -> None:
     write_suite(tmp_path / "sets")
     write_project_files(tmp_path)
     written = sorted(path.relative_to(tmp_path) for path in tmp_path.rglob("*") if path.is_file())
-    assert len(written) == 6 + 3 + 6 + 1
+    assert len(written) == 8 + 3 + 6 + 1
     for path in written:
         assert (tmp_path / path).read_bytes() == (DEMO / path).read_bytes(), path
 
@@ -102,7 +102,7 @@ def test_files_are_what_the_generator_writes(tmp_path: Path) -> None:
 def test_cards_name_their_file_their_rubric_and_a_canary(kind: str) -> None:
     card = yaml.safe_load((DEMO / "sets" / f"{kind}.yaml").read_text(encoding="utf-8"))
     assert (DEMO / "sets" / card["file"]).is_file()
-    assert card["kind"] == kind
+    assert card["kind"] == ("adversarial" if kind == "novel_attacks" else kind)
     assert card["rubric"] in CRITERIA
     assert (DEMO / "rubrics" / f"{card['rubric']}.yaml").is_file()
     assert card["canary"].startswith("relgate-canary-")

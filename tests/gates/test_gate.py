@@ -21,6 +21,7 @@ from tests.support.evidence import (
     measured,
     policy,
     rows,
+    simulated,
     table,
 )
 
@@ -230,7 +231,9 @@ class TestComparison:
         assert check.status is Status.PASS
 
     def test_judged_differences_without_labels_stay_open(self) -> None:
-        both = table(rows(ones(900, 1000), scored_by="judge"), rows(ones(500, 1000), arm="incumbent", scored_by="judge"))
+        both = table(
+            rows(ones(900, 1000), scored_by="judge"), rows(ones(500, 1000), arm="incumbent", scored_by="judge")
+        )
         (check,) = gate(policy(MARGIN), measured(both)).checks
         assert check.status is Status.INCONCLUSIVE
         assert "labels" in check.reason
@@ -260,46 +263,42 @@ class TestRefusals:
 
 @pytest.mark.slow
 class TestErrorRates:
-    """Seeded simulations: how often is the gate wrong?"""
+    """Seeded simulations: how often is the gate wrong? Binomial(200, .05) stays below 20 with probability .998."""
 
-    releases = 400
+    releases = 200
+    most = 19
 
     def test_a_model_exactly_at_the_margin_is_promoted_at_most_at_alpha(self) -> None:
         rng, promoted = np.random.default_rng(1), 0
         for _ in range(self.releases):
-            incumbent = (rng.random(600) < 0.85).astype(float)
-            flips = rng.random(600)
-            candidate = np.where(flips < 0.10, 0.0, np.where(flips < 0.15, 1.0, incumbent))
-            # Chosen so that the true difference is exactly -0.05: 0.10 * 0.85 lost, 0.05 * 0.15 won, 0.0275 more won.
-            candidate = np.where((flips >= 0.15) & (rng.random(600) < 0.0275 / 0.15 / 0.85), 1.0, candidate)
-            both = table(rows(candidate), rows(incumbent, arm="incumbent"))
-            promoted += gate(policy(MARGIN), measured(both)).verdict is Verdict.PROMOTE
-        # Binomial(400, .05) stays below 33 with probability .998.
-        assert promoted <= 33
+            # Wins 4 %, losses 9 % of the prompts: a true difference of exactly -5 points.
+            draw = rng.random(600)
+            incumbent = ((draw < 0.09) | (draw > 0.25)).astype(float)
+            candidate = ((draw > 0.25) | ((draw > 0.09) & (draw < 0.13))).astype(float)
+            decision = gate(policy(MARGIN), measured(simulated(candidate, incumbent)))
+            promoted += decision.verdict is Verdict.PROMOTE
+        assert 0 < promoted <= self.most
 
-    def test_an_identical_model_is_almost_never_blocked_over_twenty_cells(self) -> None:
+    def test_twenty_cells_exactly_at_their_floors_are_blocked_at_most_at_alpha(self) -> None:
+        """Without Holm about 64 % of these releases would be."""
         rng, blocked = np.random.default_rng(2), 0
         tiers = [f"t{i % 20}" for i in range(2000)]
-        for _ in range(self.releases // 2):
-            outcomes = (rng.random(2000) < 0.9).astype(float)  # every cell exactly at its floor
-            decision = gate(policy({**FLOOR, "each": ["tier"]}), measured(table(rows(outcomes, dim_tier=tiers))))
+        for _ in range(self.releases):
+            outcomes = (rng.random(2000) < 0.9).astype(float)
+            decision = gate(policy({**FLOOR, "each": ["tier"]}), measured(simulated(outcomes, tiers=tiers)))
             blocked += decision.verdict is Verdict.BLOCK
-        # Without Holm about 64 % would be; with it at most 5 %: Binomial(200, .05) stays below 20 w.p. .998.
-        assert blocked <= 19
+        assert blocked <= self.most
 
-    def test_judged_at_the_margin_is_promoted_at_most_at_alpha(self) -> None:
-        """Judge of sensitivity and specificity .9, 200 prompts labelled on both arms."""
+    def test_a_judged_model_at_the_margin_is_promoted_at_most_at_alpha(self) -> None:
+        """Judge of sensitivity and specificity .9, 200 of 1,000 prompts labelled on both arms."""
         rng, promoted = np.random.default_rng(3), 0
         for _ in range(self.releases):
-            incumbent = rng.random(1000) < 0.80
-            candidate = np.where(rng.random(1000) < 0.12, rng.random(1000) < 0.80 - 0.05 / 0.12, incumbent)
+            draw = rng.random(1000)
+            incumbent, candidate = (draw < 0.09) | (draw > 0.25), (draw > 0.25) | ((draw > 0.09) & (draw < 0.13))
             labelled = np.zeros(1000, dtype=bool)
             labelled[rng.choice(1000, 200, replace=False)] = True
-            groups = []
-            for arm, truth in (("candidate", candidate), ("incumbent", incumbent)):
-                wrong = rng.random(1000) < 0.1
-                label = np.where(labelled, truth.astype(float), np.nan)
-                p = np.where(labelled, 0.2, np.nan)
-                groups.append(rows((truth ^ wrong).astype(float), arm=arm, scored_by="judge", label=label, label_p=p))
-            promoted += gate(policy(MARGIN), measured(table(*groups))).verdict is Verdict.PROMOTE
-        assert promoted <= 33
+            said = [(truth ^ (rng.random(1000) < 0.1)).astype(float) for truth in (candidate, incumbent)]
+            known = [np.where(labelled, truth.astype(float), np.nan) for truth in (candidate, incumbent)]
+            outcomes = simulated(said[0], said[1], scored_by="judge", label_p=0.2, labels=(known[0], known[1]))
+            promoted += gate(policy(MARGIN), measured(outcomes)).verdict is Verdict.PROMOTE
+        assert promoted <= self.most
