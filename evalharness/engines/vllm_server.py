@@ -39,6 +39,9 @@ _HEALTH_INTERVAL_S = 0.25
 _PORT_TAKEN = re.compile(r"address already in use|errno 98", re.IGNORECASE)
 _ROOT_CAUSE = re.compile(r"\b[A-Z]\w*(?:Error|Exception)\b: .+")
 
+_NOISE = re.compile(r"nanobind|leaked (function|type|instance)|skipped remainder|resource_tracker|warnings\.warn")
+"""What a dying server writes after the reason of its death."""
+
 
 class VllmServer:
     """One vLLM server; use with ``async with``. Stopped on leaving, on any exception, and when relgate itself dies.
@@ -141,9 +144,10 @@ class VllmServer:
         raise self._failure(f"vLLM was not ready within {limit:g} s", do="raise runtime.start_timeout_s, or see below")
 
     def _failure(self, what: str, *, do: str) -> InfrastructureError:
-        log = self._log()
-        tail = "\n".join(log.splitlines()[-LOG_LINES:])
-        cause = _ROOT_CAUSE.search(log)
+        lines = [line for line in self._log().splitlines() if not _NOISE.search(line)]
+        tail = "\n".join(lines[-LOG_LINES:])
+        causes = (_ROOT_CAUSE.search(line) for line in lines if " WARNING " not in line)
+        cause = next((found for found in causes if found is not None), None)
         shown = f"{do}\n{tail}" if cause is None else f"{do}; first error: {cause.group(0)[:500]}\n{tail}"
         return InfrastructureError(f"candidate '{self.candidate.name}': {what}", where=self.log_path, do=shown)
 

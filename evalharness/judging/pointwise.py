@@ -9,13 +9,13 @@ An answer that is empty is judged like any other: the judge sees an empty fence.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from evalharness.engines.client import ChatClient, ChatRequest, RawCompletion
 from evalharness.engines.retrying import GenerationSettings, RetryingClient
 from evalharness.engines.served import ServedModel
+from evalharness.engines.watching import ServerWatch
 from evalharness.engines.wire import request_seed
 from evalharness.engines.workers import run_workers
 from evalharness.generation import Progress
@@ -25,7 +25,6 @@ from evalharness.judging.parsing import Reading, logprobs_wanted, read_score
 from evalharness.judging.rubric import Rubric
 from evalharness.samples import SampleStore, SampleWriter
 from golden_sets.digests import Digest, digest_json
-from golden_sets.errors import InfrastructureError
 from golden_sets.records import Prompt
 
 RETRY_TEMPERATURE = 0.7
@@ -97,11 +96,11 @@ async def judge_pointwise(
         progress(len(done), total)
     if jobs:
         async with (
-            _writing(store, writer) as sink,
+            store.writing(writer) as sink,
             ChatClient(timeout_s=settings.timeout_s, api_key=served.api_key) as client,
         ):
             asker = _Asker(judge, rubric, served, RetryingClient(client, served, settings), repeat)
-            watch = _Watch(served, limit=max(16, 2 * settings.concurrency))
+            watch = ServerWatch(served, concurrency=settings.concurrency, count_client_errors=True)
             queue = iter(jobs.items())
 
             async def work() -> None:
@@ -111,7 +110,7 @@ async def judge_pointwise(
                     done[digest] = judgment
                     if progress is not None:
                         progress(len(done), total)
-                    await watch.note(failure)
+                    await watch.note(*((None, None) if failure is None else (failure.error, failure.error_detail)))
 
             await run_workers(min(settings.concurrency, len(jobs)), work)
     return [done[digest] for digest in digests]
@@ -201,35 +200,3 @@ class _Asker:
             parse_status=reading.status,
             attempts=attempts,
         )
-
-
-class _Watch:
-    """Notices when the judge's server is broken rather than one request."""
-
-    def __init__(self, served: ServedModel, *, limit: int) -> None:
-        self._served = served
-        self._limit = limit
-        self._in_a_row = 0
-
-    async def note(self, failure: RawCompletion | None) -> None:
-        """Raise when no server is left, or when nothing but errors (also client errors) came back for a long while."""
-        self._in_a_row = 0 if failure is None else self._in_a_row + 1
-        if failure is None:
-            return
-        if failure.error in (ErrorKind.CONNECTION, ErrorKind.CUT_SHORT):
-            await self._served.check_alive()
-        if self._in_a_row >= self._limit:
-            raise InfrastructureError(
-                f"the last {self._in_a_row} requests to judge '{self._served.name}' failed ({failure.error_detail})",
-                where=", ".join(self._served.urls),
-                do="see the engine's log; everything finished is stored, run again to go on",
-            )
-
-
-@asynccontextmanager
-async def _writing(store: SampleStore, writer: SampleWriter | None) -> AsyncIterator[SampleWriter]:
-    if writer is not None:
-        yield writer
-    else:
-        async with store.writer() as own:
-            yield own

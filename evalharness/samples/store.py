@@ -8,7 +8,8 @@ not failed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from contextlib import asynccontextmanager
 from itertools import islice
 from operator import itemgetter
 from typing import Any
@@ -142,6 +143,15 @@ class SampleStore:
     def writer(self) -> SampleWriter:
         """A batching writer into this store, to be used with ``async with``."""
         return SampleWriter(self.write)
+
+    @asynccontextmanager
+    async def writing(self, writer: SampleWriter | None = None) -> AsyncIterator[SampleWriter]:
+        """A writer for the length of the context: the one given, which stays open, or one of its own."""
+        if writer is not None:
+            yield writer
+        else:
+            async with self.writer() as own:
+                yield own
 
     def _make_tables(self) -> None:
         with write_transaction(self.engine) as connection:

@@ -55,10 +55,12 @@ def run(arguments: Sequence[str]) -> int:
     except RelgateError as error:
         return fail(error.what, as_json=as_json, code=error.exit_code, where=error.where, do=error.do)
     except (KeyboardInterrupt, typer.Abort):
-        return fail("interrupted", as_json=as_json, code=INTERRUPTED, do="run it again: what was finished is kept")
+        code = INTERRUPTED
     except BrokenPipeError:
         return UNEXPECTED
     except Exception as error:  # noqa: BLE001 - the last resort: never Python's own exit code 1
         traceback.print_exc()
         return fail(f"unexpected {type(error).__name__}: {error}", as_json=as_json, code=UNEXPECTED)
+    if code == INTERRUPTED:
+        return fail("interrupted", as_json=as_json, code=INTERRUPTED, do="run it again: what was finished is kept")
     return code if isinstance(code, int) else 0

@@ -49,7 +49,7 @@ def test_edited_evidence_is_noticed(path: Path) -> None:
 def test_what_is_not_evidence_is_refused(tmp_path: Path, text: str) -> None:
     wrong = tmp_path / "wrong.json"
     wrong.write_text(text)
-    with pytest.raises(InputError, match="wrong.json"):
+    with pytest.raises(InputError, match=r"wrong\.json"):
         read_evidence(wrong)
 
 

@@ -121,5 +121,5 @@ def test_latency_buckets_get_enough_for_a_bound() -> None:
 
 
 def test_a_requirement_that_matches_nothing_is_an_error() -> None:
-    with pytest.raises(InputError, match="floor/none.*matches no prompt"):
+    with pytest.raises(InputError, match=r"floor/none.*matches no prompt"):
         plan([prompt_set(SetKind.GOLDEN, 5)], [requirement("floor/none", cell={"tier": "none"})], 0.9)

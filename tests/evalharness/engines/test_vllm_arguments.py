@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from evalharness.candidate import Candidate, Engine, Manifest, Runtime
-from evalharness.engines.vllm_arguments import fixed_port, vllm_arguments
+from evalharness.engines.vllm_arguments import fixed_port, runs_on_cpu, vllm_arguments
 from golden_sets.errors import InputError
 
 
@@ -43,6 +43,16 @@ def test_defaults_are_safe_and_can_be_changed(tmp_path: Path) -> None:
     changed = vllm_arguments(candidate(tmp_path, {"load_format": "gguf"}, {"disable_log_stats": False}), port=1)
     assert after(changed, "--load-format") == "gguf"
     assert not any("log-stats" in a for a in changed)
+
+
+def test_the_cpu_build_takes_prompts_whole_where_their_length_is_known(tmp_path: Path) -> None:
+    arguments = vllm_arguments(candidate(tmp_path, {"max_model_len": 8192}, {}), port=1)
+    assert ("--no-enable-chunked-prefill" in arguments) == runs_on_cpu()
+    if runs_on_cpu():
+        assert after(arguments, "--max-num-batched-tokens") == "8192"
+    chosen = {"max_model_len": 512, "enable_chunked_prefill": True}
+    assert "--enable-chunked-prefill" in vllm_arguments(candidate(tmp_path, chosen, {}), port=1)
+    assert not any("chunked" in a for a in vllm_arguments(candidate(tmp_path, {}, {}), port=1))
 
 
 def test_an_adapter_is_served_under_the_candidates_name(tmp_path: Path) -> None:
