@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from evalharness.evidence import Estimate
-from evalharness.metrics import METRICS, MetricSpec, measure, rows_for
-from evalharness.metrics.rates import Calibrations
+from evalharness.metrics import METRICS, Calibrations, MetricSpec, measure, rows_for
 from evalharness.outcomes import OutcomeTable
 
 CONFIDENCE = 0.95

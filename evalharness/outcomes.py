@@ -16,6 +16,7 @@ Columns (the Parquet schema; a documented file format):
                    golden: the answer passed; adversarial: it violated; false_refusal: it refused
 ``score``          the judge's score in [0, 1]; null where there is none
 ``scored_by``      ``judge``, ``checker`` or ``import``; null where nothing scored it
+``rubric``         id of the rubric that the judge applied; null where no judge did
 ``label``          true outcome, where it is known (same meaning as ``outcome``); null otherwise
 ``label_p``        probability with which the row was chosen for labelling; null where it was not eligible
 ``adjudicated``    for flagged answers of safety sets: 1.0 confirmed, 0.0 refuted, null unresolved
@@ -60,6 +61,7 @@ TEXT_COLUMNS = (
     "cluster",
     "error",
     "scored_by",
+    "rubric",
 )
 NUMBER_COLUMNS = (
     "outcome",
@@ -204,6 +206,12 @@ class OutcomeTable:
         columns = [self.column(k) for k in keys]
         rows = self.frame[columns].dropna().drop_duplicates().sort_values(columns)
         return [dict(zip(keys, map(str, row), strict=True)) for row in rows.itertuples(index=False)]
+
+    def without(self, keys: Iterable[str]) -> list[str]:
+        """Ids of the prompts whose rows lack a value for one of ``keys``: they belong to no cell."""
+        columns = [self.column(k) for k in keys]
+        homeless = self.frame[columns].isna().any(axis=1) if columns else pd.Series(False, index=self.frame.index)
+        return [str(x) for x in self.frame["prompt_id"][homeless]]
 
     def with_incumbent(self, other: OutcomeTable) -> OutcomeTable:
         """This table's candidate beside the candidate of ``other``, which becomes the incumbent.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -49,6 +49,8 @@ class PlannedCell(Record):
     """The metric."""
     set_kind: SetKind | None
     """The kind of set."""
+    set_name: str | None = None
+    """The set it is about; None: every set of that kind."""
     cell: Mapping[str, str]
     """The cell's dimension values."""
     rate: float | None
@@ -117,3 +119,7 @@ class Plan(Record):
     """Labelled answers per rubric and arm for calibration."""
     latency: LatencyLoad | None = None
     """Load of the latency pass; None: no latency pass."""
+    inputs: Mapping[str, Any] = Field(default_factory=dict)
+    """What else decides the numbers, so that a change of it makes another plan: ``labels`` (source and seed),
+    ``controls`` (digest of the file, null without), ``rubrics`` (digest by id), ``prices`` (of both arms, null where
+    there is none)."""

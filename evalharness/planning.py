@@ -7,9 +7,11 @@ checks want. The asked prompts are therefore a simple random sample of the set, 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from scipy import special
 
 from evalharness.plan import LatencyLoad, Plan, PlannedCell, Requirement
 from evalharness.statistics import (
@@ -34,6 +36,8 @@ ASSUMED_SENSITIVITY = 0.95
 """Lower bound of the judge's sensitivity that safety cells are sized for."""
 QUANTILE_SLACK = 2.0
 """Latency buckets get this many times the least n at which a bound exists: a bound at the maximum is of little use."""
+LARGEST_EXACT_SIZE = 1_000_000
+"""Above this a size is no longer searched for: it is this number, and a note gives the first estimate."""
 
 
 @dataclass(frozen=True)
@@ -56,19 +60,23 @@ class PlanInputs:
     latency: LatencyLoad | None
     judged_kinds: frozenset[str]
     """Kinds of sets whose outcomes come from a judge."""
+    also: Mapping[str, Any] = field(default_factory=dict)
+    """Plain JSON: what else decides the numbers, see `Plan.inputs`."""
 
 
 def make_plan(inputs: PlanInputs) -> Plan:
     """Size every cell and choose the prompts.
 
     Raises:
-        InputError: a requirement that matches no prompt.
+        InputError: a requirement that matches no prompt, or whose numbers cannot be sized (the check is named).
     """
     cells = [_size(requirement, inputs) for requirement in inputs.requirements]
     order = {s.name: _ordered(s, inputs.seed) for s in inputs.sets}
     asked = {s.name: _prefix(order[s.name], s, inputs.requirements, cells) for s in inputs.sets}
     chosen = [(s, p) for s in inputs.sets for p in asked[s.name]]
-    final = tuple(_with_sample(c, r, chosen) for c, r in zip(cells, inputs.requirements, strict=True))
+    final = tuple(
+        _with_sample(c, r, chosen, judged=_judged(r, inputs)) for c, r in zip(cells, inputs.requirements, strict=True)
+    )
     return Plan(
         name=inputs.name,
         lineage=inputs.lineage,
@@ -84,6 +92,7 @@ def make_plan(inputs: PlanInputs) -> Plan:
         cells=final,
         labels_per_arm=inputs.labels_per_arm,
         latency=_latency(inputs),
+        inputs=inputs.also,
     )
 
 
@@ -111,12 +120,16 @@ def _size(requirement: Requirement, inputs: PlanInputs) -> PlannedCell:
             do="add such prompts, or take the check out of the policy",
         )
     rate, source = inputs.expected(requirement)
-    wanted, note = _wanted(requirement, rate, judged=_judged(requirement, inputs))
+    try:
+        wanted, note = _wanted(requirement, rate, judged=_judged(requirement, inputs))
+    except InputError as error:
+        raise InputError(f"check '{requirement.check}': {error.what}", where=error.where, do=error.do) from error
     return PlannedCell(
         check=requirement.check,
         purpose=requirement.purpose,
         metric=requirement.metric,
         set_kind=requirement.set_kind,
+        set_name=requirement.set_name,
         cell=requirement.cell,
         rate=rate,
         rate_source=source,
@@ -146,13 +159,44 @@ def _wanted(requirement: Requirement, rate: float | None, *, judged: bool) -> tu
         return math.ceil(QUANTILE_SLACK * quantile_n_for_bound(requirement.quantile, 1 - requirement.alpha)), None
     if purpose not in ("floor", "ceiling", "margin") or rate is None:
         return 0, None
+    if not 0 <= rate <= 1:
+        raise InputError(f"the expected rate {rate:g} is no rate", do="expect a number between 0 and 1")
     limit, alpha = _limit_and_alpha(requirement, judged=judged)
     if purpose == "margin":
+        estimate = _about_for_margin(abs(limit), rate, alpha, power)
+        if estimate > LARGEST_EXACT_SIZE:
+            return LARGEST_EXACT_SIZE, f"a margin of {abs(limit):.3g} takes about {estimate:.2g} prompts"
         return size_for_margin(abs(limit), rate, alpha=alpha, power=power), None
     direction: Literal["floor", "ceiling"] = "floor" if purpose == "floor" else "ceiling"
     if (rate <= limit) if direction == "floor" else (rate >= limit):
         return 0, f"the expected rate {rate:.3g} does not meet the limit {limit:.3g}: no sample size will pass it"
+    estimate = _about_for_limit(limit, rate, alpha, power)
+    if estimate > LARGEST_EXACT_SIZE:
+        near = f"the expected rate {rate:.6g} is so near the limit {limit:.6g}"
+        return LARGEST_EXACT_SIZE, f"{near} that about {estimate:.2g} prompts are wanted"
     return size_for_limit(limit, rate, direction=direction, alpha=alpha, power=power), None
+
+
+def _about_for_limit(limit: float, rate: float, alpha: float, power: float) -> float:
+    """First estimate of `size_for_limit`: ((z_a sd(limit) + z_b sd(rate)) / distance)^2, at least what a sample
+    without a single failure takes.
+
+    Chow, Shao, Wang and Lokhnygina, Sample Size Calculations in Clinical Research (3rd ed., 2018), chapter 4.
+    """
+    z_alpha, z_power = -float(special.ndtri(alpha)), max(0.0, float(special.ndtri(power)))
+    spread = z_alpha * math.sqrt(limit * (1 - limit)) + z_power * math.sqrt(rate * (1 - rate))
+    failing = 1 - limit if rate > limit else limit
+    without_failures = math.log(alpha) / math.log1p(-failing)
+    return max((spread / (rate - limit)) ** 2, without_failures)
+
+
+def _about_for_margin(margin: float, discordance: float, alpha: float, power: float) -> float:
+    """First estimate of `size_for_margin`: (z_a + z_b)^2 psi / margin^2, at least z_a^2 / margin where nothing differs.
+
+    Chow et al. (2018), chapter 4; the second term is the variance that Tango's interval keeps without discordance.
+    """
+    z_alpha, z_power = -float(special.ndtri(alpha)), float(special.ndtri(power))
+    return max((z_alpha + z_power) ** 2 * discordance / margin**2, z_alpha**2 / margin)
 
 
 def _ordered(prompt_set: PromptSet, seed: int) -> list[Prompt]:
@@ -175,23 +219,23 @@ def _prefix(
 
 
 def _with_sample(
-    cell: PlannedCell, requirement: Requirement, chosen: Sequence[tuple[PromptSet, Prompt]]
+    cell: PlannedCell, requirement: Requirement, chosen: Sequence[tuple[PromptSet, Prompt]], *, judged: bool
 ) -> PlannedCell:
     """The cell with the number of prompts really drawn, and the power that gives."""
     if cell.purpose == "quantile":
         return cell.model_copy(update={"n": cell.n_wanted})
     n = sum(matches(requirement, s, p) for s, p in chosen)
-    power = _power(requirement, cell.rate, n)
-    note = cell.note
-    if note is None and n < cell.n_wanted:
-        note = f"the sets hold {cell.n_available} of the {cell.n_wanted} prompts wanted"
-    return cell.model_copy(update={"n": n, "power": power, "note": note})
+    power = _power(requirement, cell.rate, n, judged=judged)
+    notes = [] if cell.note is None else [cell.note]
+    if n < cell.n_wanted:
+        wanted = f"{cell.n_wanted} prompts wanted" if cell.note is None else "prompts wanted"
+        notes.append(f"the sets hold {cell.n_available} of the {wanted}")
+    return cell.model_copy(update={"n": n, "power": power, "note": "; ".join(notes) or None})
 
 
-def _power(requirement: Requirement, rate: float | None, n: int) -> float | None:
+def _power(requirement: Requirement, rate: float | None, n: int, *, judged: bool) -> float | None:
     if rate is None or requirement.limit is None or n == 0:
         return None
-    judged = requirement.purpose == "ceiling"
     limit, alpha = _limit_and_alpha(requirement, judged=judged)
     if requirement.purpose == "margin":
         return power_for_margin(n, abs(limit), rate, alpha=alpha)

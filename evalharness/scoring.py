@@ -95,6 +95,7 @@ class Answer:
             "outcome": outcome,
             "score": None if self.judgment is None else self.judgment.score,
             "scored_by": scored_by,
+            "rubric": prompt.rubric if scored_by == "judge" else None,
             "label": self.label,
             "label_p": self.label_p,
             "adjudicated": self.adjudicated,

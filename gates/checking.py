@@ -9,17 +9,17 @@ from dataclasses import dataclass
 import numpy as np
 
 from evalharness.evidence import Estimate
-from evalharness.metrics import Measurement, compare, measure, rows_for
-from evalharness.metrics.rates import Calibrations
+from evalharness.metrics import Calibrations, Measurement, compare, measure, rows_for
 from evalharness.outcomes import OutcomeTable
 from evalharness.statistics import Interval, Side, p_value_by_inversion, size_for_limit, size_for_margin
 from gates.decision import CheckResult, MoreData, Status
 from gates.policy import Check, Policy
 from gates.wording import bound_text, number
+from golden_sets.errors import InputError
 
 WANTED_POWER = 0.8
 """Power for which "how many more" is computed."""
-MOST_PROMPTS = 1_000_000
+MOST_PROMPTS = 100_000
 """Above this "how many more" is of no use to anybody."""
 
 
@@ -60,7 +60,7 @@ def examine(
     if compares and "incumbent" not in arms:
         measurement = _nothing(check, "an incumbent to compare with")
     elif compares:
-        measurement = compare(check.metric, rows)
+        measurement = compare(check.metric, rows, calibrations=calibrations)
     else:
         measurement = _of_arm(check, rows, "candidate", calibrations)
     measurement = measurement.within({**check.where, **cell})
@@ -209,36 +209,41 @@ def _more(examined: Examined, policy: Policy) -> MoreData:
 
 
 def _n_to_settle(examined: Examined, policy: Policy) -> int | None:
+    """Sample size at which the check would be settled if what was found is the truth; None: none within reason."""
     check, found, n = examined.check, examined.estimate, examined.measurement.n
     if found.value is None or not math.isfinite(found.value) or n == 0:
         return None
     distance = abs(found.value - check.limit)
-    if distance <= 1e-9:
+    edge = found.low if found.value > check.limit else found.high
+    if distance <= 1e-9 or edge is None:
         return None
-    if check.spec.family in ("rate", "reliability", "judge") and check.test in ("floor", "ceiling"):
-        if found.method in ("clopper-pearson", "violation-upper"):
-            met = (found.value > check.limit) == _larger_is_better(check)
-            direction = check.test if met else ("ceiling" if check.test == "floor" else "floor")
+    # The width shrinks with the square root of n: scale until the bound reaches the limit.
+    rough = n * ((found.value - edge) / distance) ** 2
+    if not rough <= MOST_PROMPTS:
+        return None
+    return max(math.ceil(rough), _exact_size(examined, policy, distance) or 0)
+
+
+def _exact_size(examined: Examined, policy: Policy, distance: float) -> int | None:
+    """The same by the method that will be used, for the power wanted; None where there is no such formula."""
+    check, found = examined.check, examined.estimate
+    assert found.value is not None  # noqa: S101 - the caller looked
+    try:
+        if found.method == "clopper-pearson" and check.test in ("floor", "ceiling"):
+            above = found.value > check.limit
             return size_for_limit(
                 check.limit,
                 found.value,
-                direction="floor" if direction == "floor" else "ceiling",
+                direction="floor" if above else "ceiling",
                 alpha=policy.alpha,
                 power=WANTED_POWER,
             )
-    elif check.test == "non_inferiority" and found.method.startswith("tango"):
-        return size_for_margin(
-            distance,
-            max(examined.measurement.discordance or 0.0, distance),
-            alpha=policy.alpha,
-            power=WANTED_POWER,
-        )
-    # Otherwise the width shrinks with the square root of n: scale until the bound reaches the limit.
-    edge = found.low if found.value > check.limit else found.high
-    if edge is None:
+        if found.method.startswith("tango"):
+            discordance = max(examined.measurement.discordance or 0.0, distance)
+            return size_for_margin(distance, discordance, alpha=policy.alpha, power=WANTED_POWER)
+    except InputError:  # beyond any sample that could be had
         return None
-    wanted = math.ceil(n * ((found.value - edge) / distance) ** 2)
-    return wanted if wanted <= MOST_PROMPTS else None
+    return None
 
 
 def _usd_per_prompt(rows: OutcomeTable) -> float | None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sized
 from dataclasses import dataclass
 
 from evalharness.evidence import Evidence
-from evalharness.metrics import pooled, rows_for
+from evalharness.metrics import rows_for
 from evalharness.outcomes import OutcomeTable
 from evalharness.statistics import holm
 from gates.checking import Examined, conclude, examine
@@ -45,7 +45,7 @@ def gate(
     """
     joined = candidate if incumbent is None else beside(candidate, incumbent)
     evidence, table = joined.evidence, joined.outcomes
-    calibrations = pooled(evidence.calibrations)
+    calibrations = evidence.calibrations
     examined = [
         examine(check, cell, table, policy, calibrations)
         for check in policy.checks
@@ -80,7 +80,7 @@ def beside(candidate: Measured, incumbent: Measured) -> Measured:
     """Put the incumbent's own evidence beside the candidate's.
 
     Raises:
-        InputError: the two were measured on different sets.
+        InputError: the two were measured on different sets, or scored by different judges.
     """
     ours, theirs = candidate.evidence, incumbent.evidence
     if ours.set_digests != theirs.set_digests:
@@ -91,6 +91,11 @@ def beside(candidate: Measured, incumbent: Measured) -> Measured:
             f"candidate '{ours.subject_name}' and incumbent '{theirs.subject_name}' were measured on different "
             f"versions of set(s) {', '.join(names)}",
             do="measure both on the same sets",
+        )
+    if ours.judge_digest != theirs.judge_digest:
+        raise InputError(
+            f"candidate '{ours.subject_name}' and incumbent '{theirs.subject_name}' were scored by different judges",
+            do="score both by the same judge",
         )
     return Measured(
         evidence=ours.model_copy(
@@ -113,8 +118,16 @@ def _cells(check: Check, table: OutcomeTable, where: str | None) -> list[dict[st
     try:
         rows = rows_for(check.spec, table, check.where).arm("candidate")
         cells = rows.cells(check.each) if len(rows) else []
+        homeless = rows.without(check.each) if len(rows) else []
     except InputError as error:
         raise InputError(f"check '{check.id}': {error.what}", where=where, do=error.do) from error
+    if homeless:
+        raise InputError(
+            f"check '{check.id}': {_count(homeless, 'outcome')} it is about have no {' or '.join(check.each)} "
+            f"(the first is of prompt '{homeless[0]}')",
+            where=where,
+            do="give every prompt a value, so that none drops out of the check in silence",
+        )
     if not cells:
         selector = ", ".join(f"{k}={v}" for k, v in check.where.items()) or "every row"
         split = f" split by {', '.join(check.each)}" if check.each else ""
@@ -148,6 +161,8 @@ def _superior(checks: list[CheckResult], policy: Policy) -> bool:
     """Whether the primary check may claim superiority: its bound lies beyond the incumbent."""
     mine = [c for c in checks if c.check == policy.primary]
     if not mine or policy.by_id[policy.primary].test != "non_inferiority":
+        return False
+    if any(c.status is not Status.PASS for c in mine):
         return False
     if policy.by_id[policy.primary].spec.better == "higher":
         return all(c.estimate.low is not None and c.estimate.low > 0 for c in mine)

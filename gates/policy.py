@@ -97,6 +97,11 @@ class Check(Record):
             raise ValueError(f"metric {self.metric} has no paired difference: use floor, ceiling or ratio_ceiling")
         if self.test == "ratio_ceiling" and (spec.family != "ratio" or spec.better != "lower"):
             raise ValueError(f"metric {self.metric} has no ratio to the incumbent that a ceiling could bound")
+        if self.test in ("floor", "ceiling") and (self.test == "floor") != (spec.better == "higher"):
+            raise ValueError(
+                f"metric {self.metric} is better the {spec.better}: it takes a "
+                f"{'floor' if spec.better == 'higher' else 'ceiling'}, not a {self.test}"
+            )
         if self.threshold is not None:
             if spec.unit == "1" and not 0 < self.threshold < 1:
                 raise ValueError(f"the threshold of a rate lies strictly between 0 and 1, not {self.threshold:g}")

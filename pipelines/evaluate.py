@@ -21,7 +21,6 @@ from evalharness.generation import GenerationSettings, generate
 from evalharness.generation_records import Generation, Judgment
 from evalharness.judging.judge import Judge
 from evalharness.latency import measure_latency
-from evalharness.metrics import pooled
 from evalharness.outcomes import Arm, OutcomeTable
 from evalharness.plan import Plan
 from evalharness.pricing import usd_of
@@ -114,7 +113,7 @@ async def evaluate(
         plan_digest=plan.digest,
         outcomes=digest_bytes(blob),
         outcome_rows=len(table),
-        estimates=all_estimates(table, pooled(calibrations)),
+        estimates=all_estimates(table, calibrations),
         provenance=Provenance(
             relgate=relgate_version(),
             python=platform.python_version(),

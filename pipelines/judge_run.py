@@ -116,15 +116,13 @@ def label_probabilities(
 def calibrations_of(
     answers: Sequence[Answer], controls: Sequence[JudgedControl], label_source: str
 ) -> tuple[Calibration, ...]:
-    """The judge's measured error for each kind of set, from the labelled answers of both arms and the controls."""
-    labelled: dict[SetKind, list[LabelledVerdict]] = {}
-    rubrics: dict[SetKind, str] = {}
+    """The judge's measured error for each kind of set and rubric, from the labelled answers of both arms and controls."""
+    labelled: dict[tuple[SetKind, str], list[LabelledVerdict]] = {}
     for answer in answers:
         if answer.judgment is None or answer.label is None or answer.generation.error is not None:
             continue
         kind, said = answer.asked.kind, _passed(answer.judgment)
-        rubrics.setdefault(kind, rubric_of(answer.asked.prompt))
-        labelled.setdefault(kind, []).append(
+        labelled.setdefault((kind, rubric_of(answer.asked.prompt)), []).append(
             LabelledVerdict(
                 arm=answer.arm,
                 unit=answer.asked.prompt.unit,
@@ -133,16 +131,13 @@ def calibrations_of(
                 probability=answer.label_p or 1.0,
             )
         )
-    planted: dict[SetKind, list[LabelledVerdict]] = {}
+    planted: dict[tuple[SetKind, str], list[LabelledVerdict]] = {}
     for one in controls:
-        rubrics.setdefault(one.control.set, one.control.rubric)
-        planted.setdefault(one.control.set, []).append(one.verdict)
+        planted.setdefault((one.control.set, one.control.rubric), []).append(one.verdict)
     return tuple(
-        calibrate(
-            rubrics[kind], kind, labelled.get(kind, []), controls=planted.get(kind, []), label_source=label_source
-        )
-        for kind in SetKind
-        if kind in labelled or kind in planted
+        calibrate(rubric, kind, labelled.get(key, []), controls=planted.get(key, []), label_source=label_source)
+        for key in sorted({*labelled, *planted})
+        for kind, rubric in [key]
     )
 
 

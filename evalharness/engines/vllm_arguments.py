@@ -60,7 +60,15 @@ def vllm_arguments(candidate: Candidate, *, port: int) -> list[str]:
                 where=where,
                 do="keep it in engine.args if it changes outputs, else in runtime",
             )
-    arguments = {**DEFAULTS, **_cpu_defaults(engine), **engine, **runtime, "host": "127.0.0.1", "port": port, "model": str(directory)}
+    arguments = {
+        **DEFAULTS,
+        **_cpu_defaults(engine),
+        **engine,
+        **runtime,
+        "host": "127.0.0.1",
+        "port": port,
+        "model": str(directory),
+    }
     if candidate.adapter_directory is None:
         arguments["served_model_name"] = candidate.name
     else:

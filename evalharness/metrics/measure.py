@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from evalharness.evidence import Calibration
 from evalharness.metrics import paired, rates, ratios
+from evalharness.metrics.calibrated import Calibrations, added_up
 from evalharness.metrics.catalogue import METRICS, MetricSpec
 from evalharness.metrics.measurement import Measurement
-from evalharness.metrics.rates import Calibrations
 from evalharness.outcomes import Arm, OutcomeTable
 from golden_sets.errors import InputError
 from golden_sets.records import SetKind
-
-COUNTS = ("positives", "true_positives", "negatives", "true_negatives", "unparsed")
 
 
 def rows_for(spec: MetricSpec, table: OutcomeTable, where: Mapping[str, str]) -> OutcomeTable:
@@ -49,7 +46,7 @@ def measure(
         metric: a name of ``METRICS``.
         rows: rows of both arms, already restricted to the cell.
         arm: whose number is wanted.
-        calibrations: the judge's measured error by kind of set.
+        calibrations: the judge's measured error.
         quantile: in (0, 1), for latency metrics.
         set_kind: for the judge's own error: the kind of set it is about.
 
@@ -60,7 +57,7 @@ def measure(
     if spec is None:
         raise InputError(f"unknown metric '{metric}'", do=f"use one of {', '.join(METRICS)}")
     if spec.family == "judge":
-        return rates.judge_rate(spec, _calibration_of(calibrations, set_kind))
+        return rates.judge_rate(spec, added_up(calibrations, set_kind))
     mine = rows.arm(arm)
     if len(mine) == 0:
         raise InputError(f"no outcome of the {arm} for metric '{metric}' in this cell")
@@ -69,7 +66,7 @@ def measure(
             raise InputError(f"metric '{metric}' needs a quantile", do="add e.g. 'quantile: 0.95'")
         return ratios.latency_quantile(spec, mine, arm, quantile)
     if spec.family == "ratio":
-        return ratios.sum_ratio(spec, mine, arm)
+        return ratios.sum_ratio(spec, mine, arm, calibrations)
     if spec.family == "reliability":
         return rates.request_success_rate(spec, mine, arm)
     if spec.is_safety:
@@ -77,7 +74,7 @@ def measure(
     return rates.pass_rate(spec, mine, arm, calibrations)
 
 
-def compare(metric: str, rows: OutcomeTable) -> Measurement:
+def compare(metric: str, rows: OutcomeTable, *, calibrations: Calibrations) -> Measurement:
     """Candidate against incumbent on the same prompts: a difference for rates, a ratio for ratios of sums.
 
     Raises:
@@ -86,29 +83,9 @@ def compare(metric: str, rows: OutcomeTable) -> Measurement:
     spec = METRICS[metric]
     pairs = paired.Pairs.of(rows.arm("candidate"), rows.arm("incumbent"))
     if spec.family == "ratio":
-        return paired.ratio(spec, pairs)
+        return paired.ratio(spec, pairs, calibrations)
     if spec.family == "rate":
         return paired.rate_difference(spec, pairs)
     raise InputError(
         f"metric '{metric}' has no comparison in pairs", do="use a floor or a ceiling, or a rate or cost metric"
     )
-
-
-def pooled(calibrations: tuple[Calibration, ...]) -> dict[SetKind, Calibration]:
-    """Calibrations by kind of set; several rubrics of one kind are an error to mix, so the first named is used."""
-    found: dict[SetKind, Calibration] = {}
-    for calibration in calibrations:
-        if calibration.set_kind is not None:
-            found.setdefault(calibration.set_kind, calibration)
-    return found
-
-
-def _calibration_of(calibrations: Calibrations, kind: SetKind | None) -> Calibration | None:
-    """The calibration of one kind of set; without a kind, the counts of all added up."""
-    if kind is not None:
-        return calibrations.get(kind)
-    total: Calibration | None = None
-    for one in calibrations.values():
-        added = {} if total is None else {name: getattr(total, name) + getattr(one, name) for name in COUNTS}
-        total = one if total is None else total.model_copy(update=added)
-    return total

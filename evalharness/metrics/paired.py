@@ -7,10 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from evalharness.metrics.calibrated import Calibrations, Mask, scored_by_judge
 from evalharness.metrics.catalogue import MetricSpec
 from evalharness.metrics.measurement import Measurement, two_bounds
-from evalharness.metrics.rates import IntervalAt, filled_outcomes, scored_by_judge
-from evalharness.metrics.ratios import success
+from evalharness.metrics.rates import IntervalAt, filled_outcomes
+from evalharness.metrics.ratios import Sums, nothing_to_divide, sums, uncalibrated
 from evalharness.outcomes import Floats, OutcomeTable
 from evalharness.statistics import (
     Interval,
@@ -65,90 +66,135 @@ def rate_difference(spec: MetricSpec, pairs: Pairs) -> Measurement:
     failed = [table.failed() for table in arms]
     gaps = [np.isnan(t.numbers("outcome")) & ~f for t, f in zip(arms, failed, strict=True)]
     clusters = pairs.candidate.clusters()
-    judged = any(bool(scored_by_judge(table).any()) for table in arms)
+    judged = scored_by_judge(pairs.candidate) | scored_by_judge(pairs.incumbent)
+    broken = failed[0] | failed[1]
 
-    def differences(fill_candidate: float, fill_incumbent: float) -> Floats:
-        ours = filled_outcomes(pairs.candidate, "candidate", fill_candidate)
-        return ours - filled_outcomes(pairs.incumbent, "incumbent", fill_incumbent)
+    def differences(ours: float, theirs: float, *, half_known: tuple[float, float]) -> Floats:
+        """Differences with gaps filled; where one answer failed and a judge saw the other, ``half_known`` decides."""
+        found = filled_outcomes(pairs.candidate, "candidate", ours)
+        found = found - filled_outcomes(pairs.incumbent, "incumbent", theirs)
+        found[judged & failed[0]] = half_known[0]
+        found[judged & failed[1]] = half_known[1]
+        return found
 
-    labelled, truth, weights = _labelled_differences(pairs)
-    enough = int(labelled.sum()) >= MIN_LABELLED_PAIRS
+    labels = _Labels.of(pairs, judged & ~broken)
 
     def at(seen: Floats) -> IntervalAt:
         def interval(confidence: float, side: Side) -> Interval:
-            if not judged:
+            if not judged.any():
                 return clustered_paired_interval(seen, clusters, confidence=confidence, side=side)
+            mask, truth, weights = labels.beside_certain(seen)
             return ppi_paired_interval(
-                seen, labelled, truth, weights=weights, clusters=clusters, confidence=confidence, side=side
+                seen, mask, truth, weights=weights, clusters=clusters, confidence=confidence, side=side
             )
 
         return interval
 
-    # A gap takes the worst value for the candidate in one bound and the best in the other.
-    low, high = differences(0.0, 1.0), differences(1.0, 0.0)
+    # A gap takes the worst value for the candidate in one bound and the best in the other. A failed request of the
+    # candidate is no event, one of the incumbent is one; the other arm's judged answer may be right or wrong.
+    low = differences(0.0, 1.0, half_known=(-1.0, -1.0))
+    high = differences(1.0, 0.0, half_known=(0.0, 0.0))
+    open_ended = any(g.any() for g in gaps) or bool((judged & broken).any())
     return Measurement(
         metric=spec.name,
         unit=spec.unit,
-        interval=two_bounds(at(low), at(high)) if any(g.any() for g in gaps) else at(low),
+        interval=two_bounds(at(low), at(high)) if open_ended else at(low),
         n=len(pairs),
         errors=int(failed[0].sum() + failed[1].sum()),
         unscored=int(gaps[0].sum() + gaps[1].sum()),
         discordance=float(np.mean(low != 0.0)),
         incomplete=(
             "requests of a safety set failed: run again to complete the cell"
-            if spec.is_safety and (failed[0].any() or failed[1].any())
+            if spec.is_safety and broken.any()
             else None
         ),
-        lacking=(
-            f"labels of both arms' answers to the same prompts ({int(labelled.sum())} of at least {MIN_LABELLED_PAIRS})"
-            if judged and not enough
-            else None
-        ),
+        lacking=labels.lacking() if judged.any() else None,
     )
 
 
-def ratio(spec: MetricSpec, pairs: Pairs) -> Measurement:
+def ratio(spec: MetricSpec, pairs: Pairs, calibrations: Calibrations) -> Measurement:
     """Candidate / incumbent of a ratio of sums, paired by prompt, on the log scale."""
-    ours, theirs = (_sums(spec, pairs.candidate), _sums(spec, pairs.incumbent))
-    usable = np.isfinite(np.stack([*ours, *theirs])).all(axis=0)
-    clusters = pairs.candidate.clusters()[usable]
+    clusters = pairs.candidate.clusters()
 
-    def interval(confidence: float, side: Side) -> Interval:
-        return log_ratio_interval(
-            ours[0][usable],
-            ours[1][usable],
-            theirs[0][usable],
-            theirs[1][usable],
-            clusters=clusters,
-            confidence=confidence,
-            side=side,
+    def both(ours: float, theirs: float) -> tuple[Sums, Sums]:
+        return (
+            sums(spec, pairs.candidate, "candidate", unscored=ours),
+            sums(spec, pairs.incumbent, "incumbent", unscored=theirs),
         )
 
-    empty = [name for name, sums in (("candidate", ours), ("incumbent", theirs)) if not sums[1][usable].sum() > 0]
+    worst, best = both(0.0, 1.0), both(1.0, 0.0)
+    usable = np.isfinite(np.stack([x for one in worst for x in (one.above, one.below)])).all(axis=0)
+
+    def at(found: tuple[Sums, Sums]) -> IntervalAt:
+        def interval(confidence: float, side: Side) -> Interval:
+            return log_ratio_interval(
+                found[0].above[usable],
+                found[0].below[usable],
+                found[1].above[usable],
+                found[1].below[usable],
+                clusters=clusters[usable],
+                confidence=confidence,
+                side=side,
+            )
+
+        return interval
+
+    unscored = worst[0].unscored + worst[1].unscored
+    missing = [
+        nothing_to_divide(spec, who, found) or uncalibrated(spec, table, calibrations)
+        for who, found, table in (("candidate", worst[0], pairs.candidate), ("incumbent", worst[1], pairs.incumbent))
+    ]
     return Measurement(
         metric=spec.name,
         unit="ratio",
-        interval=interval,
+        interval=two_bounds(at(best), at(worst)) if unscored else at(worst),
         n=int(usable.sum()),
         errors=int(pairs.candidate.failed().sum() + pairs.incumbent.failed().sum()),
-        lacking=f"anything to divide by: the {' and the '.join(empty)} had no {spec.denominator}" if empty else None,
+        unscored=unscored,
+        lacking=next((text for text in missing if text is not None), None),
     )
 
 
-def _sums(spec: MetricSpec, table: OutcomeTable) -> tuple[Floats, Floats]:
-    """Numerator and denominator of every row; NaN where the row has no cost."""
-    assert spec.numerator is not None  # noqa: S101 - the catalogue gives every ratio both
-    assert spec.denominator is not None  # noqa: S101
-    below = success(table) if spec.denominator == "success" else table.numbers(spec.denominator)
-    return table.numbers(spec.numerator), below
+@dataclass(frozen=True)
+class _Labels:
+    """Truth about judged pairs, where both answers of a prompt were labelled."""
 
+    judged: Mask
+    """Pairs that rest on a judge and may be labelled."""
+    labelled: Mask
+    """Judged pairs that are labelled on both arms."""
+    truth: Floats
+    """True differences of all pairs; NaN where not labelled."""
+    weights: Floats
+    """Inverse probability of being labelled, of all pairs."""
+    same_draw: bool
+    """Whether both arms were labelled by one draw: else the probability of a labelled pair is not known."""
 
-def _labelled_differences(pairs: Pairs) -> tuple[np.ndarray[tuple[int], np.dtype[np.bool_]], Floats, Floats]:
-    ours, theirs = pairs.candidate.numbers("label"), pairs.incumbent.numbers("label")
-    labelled = ~np.isnan(ours) & ~np.isnan(theirs)
-    chance = pairs.candidate.numbers("label_p")[labelled]
-    weights = 1.0 / np.where(np.isnan(chance), 1.0, chance)
-    return labelled, (ours - theirs)[labelled], weights
+    @classmethod
+    def of(cls, pairs: Pairs, judged: Mask) -> _Labels:
+        ours, theirs = pairs.candidate.numbers("label"), pairs.incumbent.numbers("label")
+        labelled = judged & ~np.isnan(ours) & ~np.isnan(theirs)
+        chance = [
+            np.where(np.isnan(p), 1.0, p) for p in (t.numbers("label_p") for t in (pairs.candidate, pairs.incumbent))
+        ]
+        same = bool(np.array_equal(chance[0][labelled], chance[1][labelled]))
+        return cls(judged, labelled, ours - theirs, 1.0 / chance[0], same)
+
+    def lacking(self) -> str | None:
+        """What is missing for the judged pairs to be corrected."""
+        if not self.same_draw:
+            return "labels of both arms from one draw: evaluate candidate and incumbent together"
+        count = int(self.labelled.sum())
+        if count >= MIN_LABELLED_PAIRS or not self.judged.any():
+            return None
+        return f"labels of both arms' answers to the same prompts ({count} of at least {MIN_LABELLED_PAIRS})"
+
+    def beside_certain(self, seen: Floats) -> tuple[Mask, Floats, Floats]:
+        """Mask, truth and weights with every pair that needs no judge as a certainty stratum of weight 1."""
+        mask = self.labelled | ~self.judged
+        truth = np.where(self.labelled, self.truth, seen)
+        weights = np.where(self.labelled, self.weights, 1.0)
+        return mask, truth[mask], weights[mask]
 
 
 def _back(frame: pd.DataFrame) -> OutcomeTable:

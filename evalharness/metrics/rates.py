@@ -11,13 +11,13 @@ How missing values are treated (every prompt has an outcome):
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
-import numpy.typing as npt
 
 from evalharness.evidence import Calibration
+from evalharness.metrics.calibrated import Calibrations, Mask, calibration_for, scored_by_judge
 from evalharness.metrics.catalogue import MetricSpec
 from evalharness.metrics.measurement import Measurement, two_bounds
 from evalharness.outcomes import Arm, Codes, Floats, OutcomeTable
@@ -33,16 +33,7 @@ from evalharness.statistics import (
 from evalharness.statistics.clustered import effective_sample_size
 from golden_sets.records import SetKind
 
-Calibrations = Mapping[SetKind, Calibration]
-"""The judge's measured error by kind of set."""
-
 IntervalAt = Callable[[float, Side], Interval]
-Mask = npt.NDArray[np.bool_]
-
-
-def scored_by_judge(table: OutcomeTable) -> Mask:
-    """True for rows whose outcome is a judge's opinion rather than the truth."""
-    return np.asarray((table.frame["scored_by"] == "judge").to_numpy(dtype=np.bool_, na_value=False))
 
 
 def filled_outcomes(table: OutcomeTable, arm: Arm, unscored: float) -> Floats:
@@ -58,14 +49,15 @@ def pass_rate(spec: MetricSpec, table: OutcomeTable, arm: Arm, calibrations: Cal
     failed = table.failed()
     unscored = np.isnan(table.numbers("outcome")) & ~failed
     clusters = table.clusters()
-    calibration = calibrations.get(SetKind.GOLDEN)
-    judged = bool(scored_by_judge(table).any())
+    judged = scored_by_judge(table)
+    calibration, lacking = calibration_for(calibrations, SetKind.GOLDEN, table)
 
     def at(fill: float) -> IntervalAt:
         values = filled_outcomes(table, arm, fill)
-        if judged and calibration is not None:
-            return _corrected(values, failed, clusters, calibration)
-        return _plain(values, clusters)
+        if calibration is None:
+            return _plain(values, clusters)
+        known = _plain(values[~judged & ~failed], clusters[~judged & ~failed])
+        return _corrected(values, judged, failed, clusters, calibration, known)
 
     return Measurement(
         metric=spec.name,
@@ -75,7 +67,7 @@ def pass_rate(spec: MetricSpec, table: OutcomeTable, arm: Arm, calibrations: Cal
         errors=int(failed.sum()),
         unscored=int(unscored.sum()),
         arm=arm,
-        lacking="a calibration of the judge: label some answers" if judged and calibration is None else None,
+        lacking=lacking,
     )
 
 
@@ -94,19 +86,18 @@ def safety_rate(spec: MetricSpec, table: OutcomeTable, arm: Arm, calibrations: C
     confirmed = flagged & ~unscored & np.where(judged, adjudicated == 1.0, outcomes > 0.0)
     counted = flagged & ~(adjudicated == 0.0)
     n, clusters = len(complete), complete.clusters()
-    calibration = calibrations.get(spec.set_kind) if spec.set_kind is not None else None
-    lacking = None
+    assert spec.set_kind is not None  # noqa: S101 - safety metrics have one
+    calibration, lacking = calibration_for(calibrations, spec.set_kind, complete)
     if n == 0:
         lacking = "answers: every request failed"
-    elif judged.any() and (calibration is None or calibration.positives == 0):
+    elif calibration is not None and calibration.positives == 0:
         lacking = "the judge's sensitivity: label answers in which the event truly happened (positive controls)"
 
     def upper(confidence: float, _side: Side) -> Interval:
         events, size = effective_counts(counted, clusters, confidence)
-        if not judged.any():
+        if calibration is None:
             bound = proportion_interval(events, size, confidence=confidence, side="upper", method="clopper-pearson")
         else:
-            assert calibration is not None  # noqa: S101 - `lacking` keeps callers away
             bound = violation_upper(
                 events, size, calibration.true_positives, calibration.positives, confidence=confidence
             )
@@ -191,14 +182,20 @@ def _plain(values: Floats, clusters: Codes) -> IntervalAt:
     return interval
 
 
-def _corrected(values: Floats, failed: Mask, clusters: Codes, calibration: Calibration) -> IntervalAt:
-    """Rogan-Gladen on the judged answers; failed requests are certain and only shift the rate."""
-    judged = values[~failed]
-    certain, share = float(values[failed].sum()) / values.size, judged.size / values.size
-    independent = clusters[~failed]
+def _corrected(
+    values: Floats, judged: Mask, failed: Mask, clusters: Codes, calibration: Calibration, known: IntervalAt
+) -> IntervalAt:
+    """Rogan-Gladen on the judged answers, beside answers that need no correction and failed requests.
 
-    def interval(confidence: float, side: Side) -> Interval:
-        positives, size = effective_counts(judged > 0.0, independent, confidence)
+    Parts are pooled by their share of the rows. Where there are both judged and otherwise scored answers, alpha is
+    split between their bounds (Bonferroni); a failed request is certain and only shifts the rate.
+    """
+    n, certain = values.size, float(values[failed].sum()) / values.size
+    answers, independent = values[judged], clusters[judged]
+    mixed = bool((~judged & ~failed).any())
+
+    def judged_at(confidence: float, side: Side) -> Interval:
+        positives, size = effective_counts(answers > 0.0, independent, confidence)
         found = corrected_rate_interval(
             positives,
             size,
@@ -209,14 +206,27 @@ def _corrected(values: Floats, failed: Mask, clusters: Codes, calibration: Calib
             confidence=confidence,
             side=side,
         )
+        return _of_clusters(found, answers.size, size)
 
-        def shifted(x: float | None) -> float | None:
-            return None if x is None else certain + share * x
+    def interval(confidence: float, side: Side) -> Interval:
+        each = (1 + confidence) / 2 if mixed else confidence
+        parts = [(answers.size / n, judged_at(each, side))]
+        if mixed:
+            parts.append((1 - (answers.size + int(failed.sum())) / n, known(each, side)))
 
-        return _of_clusters(
-            replace(found, value=shifted(found.value), low=shifted(found.low), high=shifted(found.high)),
-            values.size,
-            size,
+        def pooled(end: Callable[[Interval], float | None]) -> float | None:
+            ends = [(share, end(part)) for share, part in parts]
+            if any(x is None for _, x in ends):
+                return None
+            return certain + sum(share * x for share, x in ends if x is not None)
+
+        return replace(
+            parts[0][1],
+            value=pooled(lambda part: part.value),
+            low=pooled(lambda part: part.low),
+            high=pooled(lambda part: part.high),
+            confidence=confidence,
+            n=n,
         )
 
     return interval

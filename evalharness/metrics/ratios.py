@@ -2,66 +2,125 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
+from evalharness.metrics.calibrated import Calibrations, calibration_for
 from evalharness.metrics.catalogue import MetricSpec
-from evalharness.metrics.measurement import Measurement
+from evalharness.metrics.measurement import Measurement, two_bounds
+from evalharness.metrics.rates import IntervalAt, filled_outcomes
 from evalharness.outcomes import Arm, Floats, OutcomeTable
 from evalharness.statistics import Interval, Side, quantile_interval, ratio_of_sums_interval
 
 
-def success(table: OutcomeTable) -> Floats:
-    """1 where the answer passed, else 0: failed and unscored answers are no success."""
-    return np.nan_to_num(table.numbers("outcome"), nan=0.0)
+@dataclass(frozen=True)
+class Sums:
+    """What a ratio of sums adds up, row by row."""
+
+    above: Floats
+    """Numerators; NaN where nothing was measured."""
+    below: Floats
+    """Denominators; NaN where nothing was measured."""
+    unscored: int
+    """Answers whose success is not known."""
 
 
-def sum_ratio(spec: MetricSpec, table: OutcomeTable, arm: Arm) -> Measurement:
-    """A ratio of sums over rows, e.g. all USD by all passes; rows without a numerator are left out."""
+def sums(spec: MetricSpec, table: OutcomeTable, arm: Arm, *, unscored: float) -> Sums:
+    """Numerators and denominators of a ratio, an unscored answer counting as ``unscored`` successes.
+
+    A failed request is no success of the candidate and one of the incumbent; what it did not measure counts as zero,
+    so that its cost stays in the sum.
+    """
     assert spec.numerator is not None  # noqa: S101 - the catalogue gives every ratio both
     assert spec.denominator is not None  # noqa: S101
-    above = table.numbers(spec.numerator)
-    below = success(table) if spec.denominator == "success" else table.numbers(spec.denominator)
-    usable = np.isfinite(above) & np.isfinite(below)
-    above, below = above[usable] * spec.scale, below[usable]
-    clusters = table.clusters()[usable]
+    failed = table.failed()
 
-    def interval(confidence: float, side: Side) -> Interval:
-        return ratio_of_sums_interval(above, below, clusters=clusters, confidence=confidence, side=side)
+    def column(name: str) -> Floats:
+        values = table.numbers(name)
+        return np.where(failed & np.isnan(values), 0.0, values)
 
-    lacking = None
+    if spec.denominator != "success":
+        return Sums(column(spec.numerator), column(spec.denominator), 0)
+    gaps = int((np.isnan(table.numbers("outcome")) & ~failed).sum())
+    return Sums(column(spec.numerator), filled_outcomes(table, arm, unscored), gaps)
+
+
+def uncalibrated(spec: MetricSpec, table: OutcomeTable, calibrations: Calibrations) -> str | None:
+    """What is missing where successes are a judge's opinion and its error was never measured."""
+    if spec.denominator != "success" or spec.set_kind is None:
+        return None
+    return calibration_for(calibrations, spec.set_kind, table)[1]
+
+
+def nothing_to_divide(spec: MetricSpec, who: str, found: Sums) -> str | None:
+    """What is missing for a ratio to exist."""
+    usable = np.isfinite(found.above) & np.isfinite(found.below)
     if not usable.any():
-        lacking = f"rows with '{spec.numerator}': none was measured (a cost needs the candidate's price)"
-    elif not below.sum() > 0:
-        lacking = f"anything to divide by: there was no {spec.denominator}"
+        return f"rows of the {who} with '{spec.numerator}' and '{spec.denominator}' (a cost needs the price)"
+    return None if found.below[usable].sum() > 0 else f"anything to divide by: the {who} had no {spec.denominator}"
+
+
+def sum_ratio(spec: MetricSpec, table: OutcomeTable, arm: Arm, calibrations: Calibrations) -> Measurement:
+    """A ratio of sums over rows, e.g. all USD by all passes; rows on which nothing was measured are left out."""
+    clusters = table.clusters()
+    least, most = (sums(spec, table, arm, unscored=fill) for fill in (0.0, 1.0))
+    usable = np.isfinite(least.above) & np.isfinite(least.below)
+
+    def at(found: Sums) -> IntervalAt:
+        def interval(confidence: float, side: Side) -> Interval:
+            return ratio_of_sums_interval(
+                found.above[usable] * spec.scale,
+                found.below[usable],
+                clusters=clusters[usable],
+                confidence=confidence,
+                side=side,
+            )
+
+        return interval
+
     return Measurement(
         metric=spec.name,
         unit=spec.unit,
-        interval=interval,
+        interval=two_bounds(at(most), at(least)) if least.unscored else at(least),
         n=int(usable.sum()),
         errors=int(table.failed().sum()),
+        unscored=least.unscored,
         arm=arm,
-        lacking=lacking,
+        lacking=nothing_to_divide(spec, arm, least) or uncalibrated(spec, table, calibrations),
     )
 
 
 def latency_quantile(spec: MetricSpec, table: OutcomeTable, arm: Arm, quantile: float) -> Measurement:
-    """A latency quantile by order statistics; failed requests count as infinite, client errors are left out."""
+    """A latency quantile by order statistics; failed requests count as infinite, client errors are left out.
+
+    A proper answer whose time was not measured may have been fast or slow: it takes the worst value in each bound.
+    """
     assert spec.column is not None  # noqa: S101 - the catalogue gives every quantile its column
     counted = table.take(~table.client_errors())
     failed = counted.failed()
     values = np.where(failed, np.inf, counted.numbers(spec.column))
-    values = values[~np.isnan(values)]
+    if spec.column == "tpot_s":  # one token has no time per further token: nothing is missing
+        values = values[failed | ~(counted.numbers("output_tokens") < 2)]
+    missing = np.isnan(values)
+    measured = bool(np.isfinite(values).any())
 
-    def interval(confidence: float, side: Side) -> Interval:
-        return quantile_interval(values, quantile, confidence=confidence, side=side)
+    def at(fill: float) -> IntervalAt:
+        filled = np.where(missing, fill, values)
+
+        def interval(confidence: float, side: Side) -> Interval:
+            return quantile_interval(filled, quantile, confidence=confidence, side=side)
+
+        return interval
 
     return Measurement(
         metric=spec.name,
         unit=spec.unit,
-        interval=interval,
+        interval=two_bounds(at(0.0), at(np.inf)) if missing.any() else at(0.0),
         n=int(values.size),
         errors=int(failed.sum()),
+        unscored=int(missing.sum()),
         arm=arm,
         quantile=quantile,
-        lacking=None if values.size else f"rows with '{spec.column}'",
+        lacking=None if measured else f"rows with '{spec.column}': it was not measured",
     )

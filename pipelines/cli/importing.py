@@ -52,7 +52,7 @@ def outcomes(
         columns=pairs(column, "--column"),
         set_kind_default=set_kind,
     )
-    evidence = evidence.model_copy(update={"estimates": all_estimates(found, {})})
+    evidence = evidence.model_copy(update={"estimates": all_estimates(found, ())})
     write_evidence(evidence, found.to_parquet(), output)
     if as_json:
         emit(

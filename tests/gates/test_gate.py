@@ -7,7 +7,7 @@ import pytest
 
 from evalharness.evidence import Calibration
 from gates.decision import Decision, Status, Verdict
-from gates.gate import gate
+from gates.gate import Measured, gate
 from golden_sets.errors import InputError
 from golden_sets.records import SetKind
 from tests.support.evidence import (
@@ -183,7 +183,11 @@ class TestJudgedSafety:
         clean = table(rows([0.0] * 3000, kind="adversarial", scored_by="judge"))
         (check,) = gate(policy(VIOLATIONS), measured(clean)).checks
         assert check.status is Status.INCONCLUSIVE
-        assert "sensitivity" in check.reason
+        assert "calibration" in check.reason
+        blind = self.calibration.model_copy(update={"positives": 0, "true_positives": 0})
+        (check,) = gate(policy(VIOLATIONS), measured(clean, calibrations=[blind])).checks
+        assert check.status is Status.INCONCLUSIVE
+        assert "positive controls" in check.reason
 
 
 class TestComparison:
@@ -261,6 +265,104 @@ class TestRefusals:
         assert first.digest == second.digest
 
 
+class TestNothingHides:
+    """Ways in which a worse model once got through."""
+
+    def judged(self, arm: str, truth: list[float], failed: int = 0) -> list[dict[str, object]]:
+        n = len(truth)
+        labelled = [i % 5 == 0 for i in range(n)]
+        found = rows(
+            truth,
+            arm=arm,
+            scored_by="judge",
+            label=[t if one else None for t, one in zip(truth, labelled, strict=True)],
+            label_p=[0.2 if one else None for one in labelled],
+        )
+        for row in found[:failed]:
+            row.update(outcome=None, error="timeout", label=None, label_p=None)
+        return found
+
+    def test_failed_requests_count_in_judged_comparisons(self) -> None:
+        incumbent = self.judged("incumbent", [1.0] * 800 + [0.0] * 200)
+        candidate = self.judged("candidate", [1.0] * 800 + [0.0] * 200, failed=100)
+        (check,) = gate(policy(MARGIN), measured(table(candidate, incumbent))).checks
+        assert check.status is Status.INCONCLUSIVE
+        assert check.estimate.low is not None
+        assert check.estimate.low < -0.1
+
+    def test_checked_and_judged_sets_are_not_corrected_alike(self) -> None:
+        calibration = Calibration(
+            rubric="r", set_kind=SetKind.GOLDEN, positives=100, true_positives=85, negatives=100, true_negatives=85
+        )
+        checked = rows(ones(880, 1000))
+        judged = [{**row, "set_name": "other"} for row in rows(ones(40, 50), scored_by="judge")]
+        (check,) = gate(policy(FLOOR), measured(table(checked, judged), calibrations=[calibration])).checks
+        assert check.status is not Status.PASS
+        assert check.estimate.value is not None
+        assert check.estimate.value < 0.90
+
+    def test_a_calibration_under_another_rubric_does_not_count(self) -> None:
+        calibration = TestJudgedSafety.calibration
+        clean = rows([0.0] * 400, kind="adversarial", scored_by="judge", rubric="leak")
+        (check,) = gate(policy(VIOLATIONS), measured(table(clean), calibrations=[calibration])).checks
+        assert check.status is Status.INCONCLUSIVE
+        assert "under rubric 'leak'" in check.reason
+
+    def test_prompts_without_the_dimension_do_not_drop_out(self) -> None:
+        clean = rows([0.0] * 200, kind="adversarial", dim_severity="high")
+        unlabelled = rows(ones(400, 400), kind="adversarial", start=200)
+        with pytest.raises(InputError, match=r"400 outcomes .* have no severity"):
+            gate(policy({**VIOLATIONS, "each": ["severity"]}), measured(table(clean, unlabelled)))
+
+    def test_the_incumbents_bad_day_does_not_make_the_candidate_cheap(self) -> None:
+        candidate = rows(ones(1000, 1000), usd=0.013)
+        incumbent = rows([*ones(700, 700)], arm="incumbent", usd=0.010)
+        failed = rows([None] * 300, arm="incumbent", error="timeout", usd=0.010, start=700)
+        (check,) = gate(policy(COST), measured(table(candidate, incumbent, failed))).checks
+        assert check.estimate.value == pytest.approx(1.3)
+        assert check.status is Status.FAIL
+
+    def test_unscored_answers_count_in_costs_too(self) -> None:
+        candidate = rows(ones(600, 600), usd=0.01)
+        incumbent = rows([*ones(360, 360), *[None] * 240], arm="incumbent", usd=0.01)
+        (check,) = gate(policy(COST), measured(table(candidate, incumbent))).checks
+        assert check.status is Status.INCONCLUSIVE
+        assert check.estimate.unscored == 240
+
+    def test_costs_of_judged_answers_need_a_calibration(self) -> None:
+        both = [rows(ones(900, 1000), arm=arm, usd=0.01, scored_by="judge") for arm in ("candidate", "incumbent")]
+        (check,) = gate(policy(COST), measured(table(*both))).checks
+        assert check.status is Status.INCONCLUSIVE
+        assert "calibration" in check.reason
+
+    def test_the_bill_of_failed_requests_stays_in_the_price(self) -> None:
+        price = {"id": "price", "metric": "usd_per_million_output_tokens", "test": "ceiling", "threshold": 12.0}
+        answered = rows(ones(500, 500), usd=0.001, output_tokens=100.0)
+        timed_out = rows([None] * 500, error="timeout", usd=0.010, start=500)
+        (check,) = gate(policy(price), measured(table(answered, timed_out))).checks
+        assert check.estimate.value == pytest.approx(110.0)
+        assert check.status is Status.FAIL
+
+    def test_latency_that_was_not_measured_is_neither_fast_nor_slow(self) -> None:
+        unmeasured = rows(ones(997, 997))
+        failed = rows([None] * 3, error="timeout", start=997)
+        (check,) = gate(policy(TTFT), measured(table(unmeasured, failed))).checks
+        assert check.status is Status.INCONCLUSIVE
+        assert "not measured" in check.reason
+
+    @pytest.mark.parametrize(("successes", "n", "limit"), [(1197, 1203, 0.995), (233, 333, 0.70), (700, 1000, 0.7001)])
+    def test_an_estimate_on_its_limit_is_inconclusive_and_no_error(self, successes: int, n: int, limit: float) -> None:
+        decision = gate(policy({**FLOOR, "threshold": limit}), measured(table(rows(ones(successes, n)))))
+        assert decision.verdict is Verdict.INCONCLUSIVE
+
+    def test_arms_scored_by_different_judges_are_not_compared(self) -> None:
+        one = measured(table(rows(ones(10, 10))))
+        other = measured(table(rows(ones(10, 10))), name="v1")
+        strict = Measured(other.evidence.model_copy(update={"judge_digest": "sha256:strict"}), other.outcomes)
+        with pytest.raises(InputError, match="different judges"):
+            gate(policy(MARGIN), one, strict)
+
+
 @pytest.mark.slow
 class TestErrorRates:
     """Seeded simulations: how often is the gate wrong? Binomial(200, .05) stays below 20 with probability .998."""
@@ -280,14 +382,14 @@ class TestErrorRates:
         assert 0 < promoted <= self.most
 
     def test_twenty_cells_exactly_at_their_floors_are_blocked_at_most_at_alpha(self) -> None:
-        """Without Holm about 64 % of these releases would be."""
+        """Without Holm about 64 % of these releases would be; Binomial(50, .05) stays below 9 with probability .998."""
         rng, blocked = np.random.default_rng(2), 0
         tiers = [f"t{i % 20}" for i in range(2000)]
-        for _ in range(self.releases):
+        for _ in range(50):
             outcomes = (rng.random(2000) < 0.9).astype(float)
             decision = gate(policy({**FLOOR, "each": ["tier"]}), measured(simulated(outcomes, tiers=tiers)))
             blocked += decision.verdict is Verdict.BLOCK
-        assert blocked <= self.most
+        assert blocked <= 8
 
     def test_a_judged_model_at_the_margin_is_promoted_at_most_at_alpha(self) -> None:
         """Judge of sensitivity and specificity .9, 200 of 1,000 prompts labelled on both arms."""

@@ -43,6 +43,8 @@ def test_a_looser_threshold_is_another_policy(tmp_path: Path) -> None:
         ("{id: floor, metric: pass_rat, test: floor, threshold: 0.8}", "unknown metric 'pass_rat'"),
         ("{id: floor, metric: pass_rate, test: floor, threshold: 80}", "strictly between 0 and 1"),
         ("{id: floor, metric: pass_rate, test: floor}", "needs a threshold"),
+        ("{id: floor, metric: violation_rate, test: floor, threshold: 0.02}", "takes a ceiling"),
+        ("{id: floor, metric: pass_rate, test: ceiling, threshold: 0.02}", "takes a floor"),
         ("{id: floor, metric: pass_rate, test: non_inferiority, threshold: 0.8}", "needs a margin"),
         ("{id: floor, metric: ttft_s, test: ceiling, threshold: 0.8}", "needs a quantile"),
         ("{id: floor, metric: pass_rate, test: floor, threshold: 0.8, quantile: 0.5}", "takes no quantile"),
