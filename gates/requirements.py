@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from evalharness.plan import Purpose, Requirement
 from gates.policy import Check, Policy
 from golden_sets.errors import InputError
-from golden_sets.records import Prompt, PromptSet
+from golden_sets.records import Prompt, PromptSet, SetKind
 
 
 def requirements(
@@ -16,7 +16,7 @@ def requirements(
     """One requirement per check and cell, each with the power that gives the whole policy its joint power.
 
     Raises:
-        InputError: a check that matches no prompt.
+        InputError: a check that matches no prompt, or one split by a dimension that some of its prompts lack.
     """
     expanded = [(check, cell) for check in policy.checks for cell in _cells(check, sets, (where or {}).get(check.id))]
     sized = sum(_purpose(check) in ("floor", "ceiling", "margin") for check, _ in expanded)
@@ -26,9 +26,9 @@ def requirements(
             check="/".join([check.id, *cell.values()]),
             purpose=_purpose(check),
             metric=check.metric,
-            set_kind=check.set_kind,
-            set_name=check.where.get("set_name"),
-            cell={**_dimensions(check), **cell},
+            set_kind=SetKind(cell["set"]) if "set" in cell else check.set_kind,
+            set_name=cell.get("set_name", check.where.get("set_name")),
+            cell=_dimensions({**check.where, **cell}),
             limit=check.limit,
             quantile=check.quantile,
             alpha=policy.alpha,
@@ -50,8 +50,9 @@ def _purpose(check: Check) -> Purpose:
     return "display"
 
 
-def _dimensions(check: Check) -> dict[str, str]:
-    return {k: v for k, v in check.where.items() if k not in ("set", "set_name")}
+def _dimensions(selector: Mapping[str, str]) -> dict[str, str]:
+    """A selector without what it says about the set: the rest are dimensions of prompts."""
+    return {k: v for k, v in selector.items() if k not in ("set", "set_name")}
 
 
 def _cells(check: Check, sets: Sequence[PromptSet], where: str | None) -> list[dict[str, str]]:
@@ -60,18 +61,31 @@ def _cells(check: Check, sets: Sequence[PromptSet], where: str | None) -> list[d
         for s in sets
         if (check.set_kind is None or s.kind is check.set_kind) and check.where.get("set_name", s.name) == s.name
         for p in s.prompts
-        if all(p.dimensions.get(k) == v for k, v in _dimensions(check).items())
+        if all(p.dimensions.get(k) == v for k, v in _dimensions(check.where).items())
     ]
-    found = sorted({tuple(_value(s, p, k) for k in check.each) for s, p in prompts}, key=str)
-    cells = [dict(zip(check.each, values, strict=True)) for values in found if None not in values]
-    if not cells:
-        split = f" split by {', '.join(check.each)}" if check.each else ""
+    if not prompts:
         raise InputError(
-            f"check '{check.id}' matches no prompt of the sets{split}",
+            f"check '{check.id}' matches no prompt of the sets",
             where=where,
             do="add such prompts, or take the check out of the policy",
         )
-    return [{k: str(v) for k, v in cell.items()} for cell in cells]
+    found: set[tuple[str, ...]] = set()
+    homeless: list[str] = []
+    for prompt_set, prompt in prompts:
+        values = [_value(prompt_set, prompt, key) for key in check.each]
+        present = tuple(value for value in values if value is not None)
+        if len(present) == len(values):
+            found.add(present)
+        else:
+            homeless.append(prompt.id)
+    if homeless:
+        raise InputError(
+            f"check '{check.id}': {len(homeless)} of the {len(prompts)} prompts it is about have no "
+            f"{' or '.join(check.each)} (the first is '{homeless[0]}')",
+            where=where,
+            do="give every prompt a value, so that none drops out of the check in silence",
+        )
+    return [dict(zip(check.each, values, strict=True)) for values in sorted(found)]
 
 
 def _value(prompt_set: PromptSet, prompt: Prompt, key: str) -> str | None:

@@ -7,10 +7,21 @@ from typing import Any
 
 from evalharness.candidate import Candidate
 from evalharness.evidence import Estimate, Evidence
+from evalharness.metrics import METRICS
 from evalharness.plan import Plan, Requirement
-from evalharness.planning import ASSUMED_DISCORDANCE, ExpectedRate, PlanInputs, RateSource, make_plan, naive_total
+from evalharness.planning import (
+    ASSUMED_DISCORDANCE,
+    ASSUMED_SENSITIVITY,
+    ExpectedRate,
+    PlanInputs,
+    RateSource,
+    make_plan,
+    naive_total,
+)
 from gates.policy import Policy
 from gates.requirements import requirements
+from golden_sets.digests import Digest, digest_bytes
+from golden_sets.errors import InfrastructureError, InputError
 from golden_sets.length import count_tokens
 from pipelines.project import Project
 
@@ -18,18 +29,23 @@ ASSUMED_ANSWER_TOKENS = 0.5
 """Share of ``max_tokens`` that an answer is assumed to take, where no evidence tells."""
 
 
-def plan_for(project: Project, incumbent: Candidate | None, known: Evidence | None = None) -> Plan:
+def plan_for(
+    project: Project, incumbent: Candidate | None, known: Evidence | None = None, *, candidate: Candidate | None = None
+) -> Plan:
     """The plan of a project.
 
-    The subject is no part of a plan: it says what any candidate of the lineage will be asked.
+    The subject is no part of a plan: it says what any candidate of the lineage will be asked. Its price is, because
+    the checks on cost depend on it.
 
     Args:
         project: policy, sets, judge and options.
         incumbent: whom the candidate is compared with.
         known: earlier evidence in which the incumbent was the subject: base rates come from it.
+        candidate: whose price counts; nothing else of it does.
 
     Raises:
-        InputError: a check that matches no prompt.
+        InputError: a check that matches no prompt, or cannot be sized; no file of controls.
+        InfrastructureError: the file of controls cannot be read.
     """
     policy, sets = project.policy.policy, [s.prompt_set for s in project.sets]
     judged = frozenset(s.prompt_set.kind.value for s in project.sets if s.card.scoring == "judge")
@@ -49,8 +65,32 @@ def plan_for(project: Project, incumbent: Candidate | None, known: Evidence | No
         labels_per_arm=policy.labels_per_arm if judged else 0,
         latency=project.file.latency,
         judged_kinds=judged,
+        also=_also(project, incumbent, candidate),
     )
     return make_plan(inputs)
+
+
+def _also(project: Project, incumbent: Candidate | None, candidate: Candidate | None) -> dict[str, Any]:
+    """What decides the numbers beside policy, sets, judge and sizes: see `Plan.inputs`."""
+    arms = {"candidate": candidate, "incumbent": incumbent}
+    return {
+        "labels": {"source": project.file.labels.source, "seed": project.file.labels.seed},
+        "controls": _controls_digest(project),
+        "rubrics": {} if project.judge is None else {r.id: r.digest for r in project.judge.rubrics},
+        "prices": {name: arm.price.to_json() if arm and arm.price else None for name, arm in arms.items()},
+    }
+
+
+def _controls_digest(project: Project) -> Digest | None:
+    if project.file.controls is None:
+        return None
+    path = project.at(project.file.controls)
+    try:
+        return digest_bytes(path.read_bytes())
+    except FileNotFoundError as error:
+        raise InputError("the file of controls does not exist", where=path, do="check 'controls'") from error
+    except OSError as error:
+        raise InfrastructureError(f"cannot be read: {error.strerror}", where=path) from error
 
 
 def expected_rates(policy: Policy, known: Evidence | None) -> ExpectedRate:
@@ -59,9 +99,9 @@ def expected_rates(policy: Policy, known: Evidence | None) -> ExpectedRate:
     def expected(requirement: Requirement) -> tuple[float | None, RateSource]:
         if requirement.purpose not in ("floor", "ceiling", "margin") or requirement.limit is None:
             return None, "none"
-        found = None if known is None else _estimate(known, requirement)
-        if found is not None and found.value is not None and requirement.purpose != "margin":
-            return found.value, "incumbent"
+        observed = None if known is None else _observed(known, requirement)
+        if observed is not None:
+            return observed, "incumbent"
         declared = policy.by_id[requirement.check.split("/")[0]].expected
         if declared is not None:
             return declared, "policy"
@@ -89,11 +129,12 @@ def totals(
         known: earlier evidence in which the incumbent was the subject: answer lengths come from it.
         requests_per_second: how fast the engine answers, where that is known; without it no time is told.
     """
+    chosen = {name: frozenset(ids) for name, ids in plan.prompts.items()}
     asked = [
         prompt
         for loaded in project.sets
         for prompt in loaded.prompt_set.prompts
-        if prompt.id in set(plan.prompts[loaded.prompt_set.name])
+        if prompt.id in chosen[loaded.prompt_set.name]
     ]
     lengths = count_tokens(["\n".join(m.content for m in p.messages) for p in asked])
     arms = 1 if plan.incumbent_digest is None else 2
@@ -126,7 +167,33 @@ def totals(
     }
 
 
+def _observed(known: Evidence, requirement: Requirement) -> float | None:
+    """The incumbent's rate in the requirement's cell; None where its evidence does not tell.
+
+    An observed 0/n or n/n is no proof of 0 or 1: it becomes (k + 1/2) / (n + 1), the posterior mean under Jeffreys'
+    prior (Brown, Cai and DasGupta, Statistical Science 16 (2001) 101). Where that crosses the limit, n was too small to
+    tell anything about it.
+    """
+    limit = requirement.limit
+    # Margins are sized by discordance, which one arm's rate does not tell.
+    if requirement.purpose not in ("floor", "ceiling") or limit is None:
+        return None
+    found = _estimate(known, requirement)
+    if found is None or found.value is None or found.n < 1:
+        return None
+    if 0 < found.value < 1:
+        return found.value
+    shrunk = (found.n * found.value + 0.5) / (found.n + 1)
+    tells = shrunk > limit if requirement.purpose == "floor" else shrunk < limit * ASSUMED_SENSITIVITY
+    # A rate of 0 under a floor (or 1 over a ceiling) is a finding at any n.
+    passing = found.value == (1.0 if requirement.purpose == "floor" else 0.0)
+    return shrunk if tells or not passing else None
+
+
 def _estimate(known: Evidence, requirement: Requirement) -> Estimate | None:
+    """The incumbent's estimate of exactly this cell. Evidence pools all sets of a metric's kind, never single ones."""
+    if requirement.set_name is not None or requirement.set_kind is not METRICS[requirement.metric].set_kind:
+        return None
     for one in known.estimates:
         if one.metric == requirement.metric and one.arm == "candidate" and dict(one.cell) == dict(requirement.cell):
             return one

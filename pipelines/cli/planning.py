@@ -15,7 +15,9 @@ from pipelines.cli.output import Json, emit, stdout, table
 
 
 def plan(
-    candidate: Annotated[str | None, typer.Argument(help="Candidate whose price counts.", show_default=False)] = None,
+    candidate: Annotated[
+        str | None, typer.Argument(help="Candidate whose price counts (in the digest too).", show_default=False)
+    ] = None,
     *,
     project: ProjectOption = Path(),
     incumbent: IncumbentOption = None,
@@ -36,8 +38,8 @@ def plan(
     workspace = Workspace.open(Project.load(project, store=store))
     against = workspace.incumbent(incumbent)
     known = None if against is None else workspace.known_evidence(against.digest)
-    made = plan_for(workspace.project, against, known)
     priced = None if candidate is None else workspace.project.candidate(candidate)
+    made = plan_for(workspace.project, against, known, candidate=priced)
     sums = dict(totals(made, workspace.project, priced or against, known, requests_per_second=requests_per_second))
     document = {"digest": made.digest, "plan": made.to_json(), "totals": sums}
     if output is not None:

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import pytest
 
 from evalharness.plan import LatencyLoad, Plan, Requirement
-from evalharness.planning import PlanInputs, RateSource, make_plan, naive_total
-from evalharness.statistics import power_for_limit, size_for_limit
+from evalharness.planning import (
+    ASSUMED_SENSITIVITY,
+    LARGEST_EXACT_SIZE,
+    PlanInputs,
+    RateSource,
+    make_plan,
+    naive_total,
+)
+from evalharness.statistics import power_for_limit, size_for_limit, size_for_margin
 from golden_sets.errors import InputError
 from golden_sets.records import Message, Prompt, PromptSet, SetKind
 
@@ -123,3 +132,67 @@ def test_latency_buckets_get_enough_for_a_bound() -> None:
 def test_a_requirement_that_matches_nothing_is_an_error() -> None:
     with pytest.raises(InputError, match=r"floor/none.*matches no prompt"):
         plan([prompt_set(SetKind.GOLDEN, 5)], [requirement("floor/none", cell={"tier": "none"})], 0.9)
+
+
+@pytest.mark.parametrize(
+    ("purpose", "limit", "rate"),
+    [
+        ("floor", 0.8, 0.8000001),
+        ("floor", 0.8, 0.8004),
+        ("ceiling", 0.02, 0.0199999),
+        ("ceiling", 1e-9, 0.0),
+        ("floor", 1 - 1e-9, 1.0),
+        ("margin", -1e-5, 0.15),
+        ("margin", 1e-9, 0.0),
+    ],
+)
+def test_a_rate_too_near_the_limit_is_capped_and_says_about_how_many(purpose: str, limit: float, rate: float) -> None:
+    near = requirement("near", purpose=purpose, limit=limit)
+    (cell,) = plan([prompt_set(SetKind.GOLDEN, 40)], [near], rate).cells
+    assert (cell.n_wanted, cell.n) == (LARGEST_EXACT_SIZE, 40)
+    assert cell.note is not None
+    told = float(cell.note.split("about ")[1].split()[0])
+    assert told > LARGEST_EXACT_SIZE
+    assert "the sets hold 40" in cell.note
+
+
+@pytest.mark.parametrize(("purpose", "limit", "rate"), [("floor", 0.8, 0.803), ("margin", -0.004, 0.15)])
+def test_below_the_cap_sizes_are_exact(purpose: Literal["floor", "margin"], limit: float, rate: float) -> None:
+    (cell,) = plan([prompt_set(SetKind.GOLDEN, 40)], [requirement("c", purpose=purpose, limit=limit)], rate).cells
+    exact = (
+        size_for_limit(limit, rate, direction="floor", alpha=0.05, power=0.8)
+        if purpose == "floor"
+        else size_for_margin(-limit, rate, alpha=0.05, power=0.8)
+    )
+    assert cell.n_wanted == exact < LARGEST_EXACT_SIZE
+
+
+@pytest.mark.parametrize("purpose", ["floor", "ceiling", "margin"])
+def test_an_expected_rate_that_is_none_names_the_check(purpose: str) -> None:
+    with pytest.raises(InputError, match=r"check 'floor/odd'.*1\.5"):
+        plan([prompt_set(SetKind.GOLDEN, 5)], [requirement("floor/odd", purpose=purpose)], 1.5)
+
+
+def test_power_and_size_of_a_ceiling_agree_about_the_judge() -> None:
+    """A ceiling scored without a judge is not charged for the judge's sensitivity."""
+    ceiling = requirement("v", purpose="ceiling", metric="violation_rate", set_kind="adversarial", limit=0.02)
+    unsafe = prompt_set(SetKind.ADVERSARIAL, 600)
+    (checked,) = plan([unsafe], [ceiling], 0.002).cells
+    assert checked.power == pytest.approx(power_for_limit(checked.n, 0.02, 0.002, direction="ceiling", alpha=0.05))
+    (judged,) = plan([unsafe], [ceiling], 0.002, judged_kinds=frozenset({"adversarial"})).cells
+    assert judged.power == pytest.approx(
+        power_for_limit(judged.n, 0.02 * ASSUMED_SENSITIVITY, 0.002, direction="ceiling", alpha=0.025)
+    )
+
+
+def test_a_cell_of_one_set_says_which() -> None:
+    sets = [prompt_set(SetKind.GOLDEN, 30), prompt_set(SetKind.GOLDEN, 50).model_copy(update={"name": "other"})]
+    (cell,) = plan(sets, [requirement("floor", set_name="other")], 0.9).cells
+    assert (cell.set_name, cell.n_available) == ("other", 50)
+
+
+def test_what_else_decides_the_numbers_is_in_the_digest() -> None:
+    golden = prompt_set(SetKind.GOLDEN, 30)
+    first, second = (plan([golden], [requirement("floor")], 0.9, also={"labels": {"seed": s}}) for s in (0, 1))
+    assert first.inputs == {"labels": {"seed": 0}}
+    assert first.digest != second.digest
