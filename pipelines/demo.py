@@ -17,8 +17,9 @@ from golden_sets.errors import InputError
 from pipelines.fleet import Fleet
 from pipelines.progress import Progress
 from pipelines.project import PROJECT_FILE, Project
-from pipelines.release import Release, Workspace, release
+from pipelines.release import Release, release
 from pipelines.scaffold import scaffold
+from pipelines.workspace import Workspace
 
 INCUMBENT = "flagship-v1"
 EXPECTED: Mapping[str, tuple[Verdict, tuple[str, ...]]] = {

@@ -18,13 +18,13 @@ class Progress:
     """Reports steps and bars to a console. On a terminal they move; elsewhere each is one line when it ends."""
 
     def __init__(self, console: Console | None = None, *, quiet: bool = False) -> None:
-        self.console = console or Console(stderr=True)
+        self.console = console or Console(stderr=True, emoji=False)
         self._quiet = quiet
 
     def say(self, text: str) -> None:
         """One line."""
         if not self._quiet:
-            self.console.print(text, highlight=False)
+            self._line(text)
 
     @contextmanager
     def step(self, text: str) -> Iterator[None]:
@@ -49,7 +49,7 @@ class Progress:
             yield count
             self._ended(text, counted, began)
             return
-        columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+        columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn())
         with Bars(*columns, TimeElapsedColumn(), console=self.console, transient=True) as bars:
             task = bars.add_task(text, total=total)
 
@@ -62,4 +62,8 @@ class Progress:
 
     def _ended(self, text: str, counted: int, began: float) -> None:
         tail = f", {counted}" if counted else ""
-        self.console.print(f"  {text}{tail} ({time.monotonic() - began:.1f} s)", highlight=False)
+        self._line(f"  {text}{tail} ({time.monotonic() - began:.1f} s)")
+
+    def _line(self, text: str) -> None:
+        """Text as it is: names and reasons are no markup; only a terminal wraps."""
+        self.console.print(text, markup=False, highlight=False, emoji=False, soft_wrap=not self.console.is_terminal)

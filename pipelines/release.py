@@ -2,78 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from evalharness.candidate import Candidate
-from evalharness.database import open_database
-from evalharness.evidence import Evidence
 from evalharness.plan import Plan
-from evalharness.samples import SampleStore
-from gates.decision import Decision, Status, Verdict
+from gates.decision import Decision
 from gates.gate import Measured, gate
 from gates.registry import ChannelState, Registry
+from gates.registry.history import last_promotion
 from gates.reports import ReportPaths
-from golden_sets.digests import Digest
 from golden_sets.errors import InputError
 from pipelines.evaluate import Arms, Evaluation, evaluate
 from pipelines.fleet import Fleet
 from pipelines.planning import plan_for
 from pipelines.progress import Progress
-from pipelines.project import Project
+from pipelines.promotion import mirror, promotion_obstacle
+from pipelines.promotion import promote as move_channel
+from pipelines.release_rules import is_repairable
 from pipelines.reporting import report, report_paths
-from pipelines.tracking import mirror_alias, mirror_release
+from pipelines.workspace import Workspace
 
-
-@dataclass(frozen=True)
-class Workspace:
-    """A project with its opened store and registry."""
-
-    project: Project
-    store: SampleStore
-    registry: Registry
-
-    @classmethod
-    def open(cls, project: Project) -> Workspace:
-        """Open the project's database.
-
-        Raises:
-            InputError: a bad store URL.
-            InfrastructureError: the database cannot be opened.
-        """
-        engine = open_database(project.store_url)
-        return cls(project, SampleStore(engine), Registry(engine))
-
-    def current(self) -> ChannelState:
-        """What the project's channel serves now."""
-        return self.registry.channel(self.project.file.channel, self.project.file.stage)
-
-    def incumbent(self, name: str | None) -> Candidate | None:
-        """The incumbent as something that can be served: by name, else what the channel holds.
-
-        Raises:
-            InputError: the channel's version is not among the project's candidates.
-        """
-        if name is not None:
-            return self.project.candidate(name)
-        state = self.current()
-        if state.digest is None:
-            return None
-        for known in self.project.candidate_names():
-            candidate = self.project.candidate(known)
-            if candidate.digest == state.digest:
-                return candidate
-        raise InputError(
-            f"the incumbent '{state.name}' ({state.digest}) is no candidate of this project, or its files changed",
-            where=self.project.at(self.project.file.candidates),
-            do="restore its files, or name the incumbent with --incumbent",
-        )
-
-    def known_evidence(self, subject: Digest) -> Evidence | None:
-        """The newest recorded evidence about a subject."""
-        return self.registry.newest_evidence(subject)
+__all__ = ["Release", "Workspace", "existing_report", "paths_json", "release", "served_already"]
 
 
 @dataclass(frozen=True)
@@ -81,11 +32,10 @@ class Release:
     """What came of a release."""
 
     decision: Decision
-    plan: Plan
     reports: ReportPaths
     state: ChannelState
     promoted: bool
-    """Whether the channel serves the candidate now."""
+    """Whether the channel serves the candidate now, by a passing decision."""
     recorded: bool
     """True when the decision was there already and nothing was spent."""
     generated: int
@@ -94,7 +44,7 @@ class Release:
 
     @property
     def exit_code(self) -> int:
-        """0 promoted, 1 blocked, 3 inconclusive."""
+        """By the verdict alone: 0 promote, 1 block, 3 inconclusive. ``promoted`` says whether the channel moved."""
         return self.decision.verdict.exit_code
 
     def to_json(self) -> dict[str, Any]:
@@ -137,6 +87,9 @@ async def release(
 ) -> Release:
     """Release a candidate against an incumbent; a decision that is recorded already is returned and spends nothing.
 
+    Evaluated again is only what failed requests of safety sets left open. An incumbent that the channel does not serve
+    is compared with all the same; then nothing is promoted, and a warning says so.
+
     Raises:
         InputError: bad files, or a channel that moved meanwhile.
         InfrastructureError: a model, the disk or the database failed; everything finished is kept.
@@ -145,7 +98,7 @@ async def release(
     policy = project.policy.policy
     before = workspace.current()
     known = None if incumbent is None else workspace.known_evidence(incumbent.digest)
-    plan = plan_for(project, incumbent, known)
+    plan = plan_for(project, incumbent, known, candidate=candidate)
     decision = registry.find_decision(
         subject_digest=candidate.digest,
         plan_digest=plan.digest,
@@ -153,7 +106,10 @@ async def release(
         incumbent_digest=plan.incumbent_digest,
     )
     evaluation: Evaluation | None = None
-    if decision is None or _left_incomplete(decision):
+    if decision is None or is_repairable(decision):
+        obstacle = promotion_obstacle(workspace, before, candidate, incumbent) if promote else None
+        if obstacle is not None:
+            progress.say(f"  {candidate.name}: {obstacle}")
         registry.record_policy(policy)
         registry.record_plan(plan)
         arms = Arms(candidate, incumbent)
@@ -168,16 +124,18 @@ async def release(
     else:
         progress.say(f"  {candidate.name}: this decision is recorded already; nothing is asked again")
     paths = _report(workspace, decision, plan, evaluation)
-    state, promoted = _promote(workspace, decision, before, wanted=promote)
-    warnings = () if evaluation is None else tuple(evaluation.evidence.provenance.details["warnings"])
+    promotion = move_channel(workspace, decision, before, wanted=promote)
+    warnings = promotion.warnings
     if evaluation is not None:
-        warnings += _mirror(workspace, candidate, decision, evaluation.evidence, paths, promoted=promoted)
+        warnings = (*evaluation.evidence.provenance.details["warnings"], *warnings)
+    if evaluation is not None or promotion.moved:
+        evidence = registry.evidence(decision.evidence_digest) if evaluation is None else evaluation.evidence
+        warnings += mirror(project, candidate, decision, evidence, paths.html.parent, promotion)
     return Release(
         decision=decision,
-        plan=plan,
         reports=paths,
-        state=state,
-        promoted=promoted,
+        state=promotion.state,
+        promoted=promotion.promoted,
         recorded=evaluation is None,
         generated=0 if evaluation is None else evaluation.generated,
         judged=0 if evaluation is None else evaluation.judged,
@@ -185,10 +143,36 @@ async def release(
     )
 
 
-def _left_incomplete(decision: Decision) -> bool:
-    """Whether failed requests kept a decision open: asking those again is a repair, no new attempt."""
-    unsettled = [c for c in decision.checks if c.status is Status.INCONCLUSIVE]
-    return decision.verdict is Verdict.INCONCLUSIVE and any(c.estimate.errors for c in unsettled)
+def served_already(workspace: Workspace, candidate: Candidate) -> Release | None:
+    """The release by which the channel came to serve a candidate; None where it serves something else.
+
+    There is nobody to compare such a candidate with, so what is returned is the decision it was promoted by.
+
+    Raises:
+        InputError: it is served as the first version, without a decision.
+    """
+    registry, state = workspace.registry, workspace.current()
+    if state.digest != candidate.digest:
+        return None
+    move = last_promotion(state.history, candidate.digest)
+    if move is None or move.decision is None:
+        raise InputError(
+            f"'{candidate.name}' is served already, without a decision",
+            where=state.where,
+            do="name the version to compare it with by --incumbent",
+        )
+    decision = registry.decision(move.decision)
+    plan = None if decision.plan_digest is None else registry.plan(decision.plan_digest)
+    return Release(
+        decision=decision,
+        reports=existing_report(registry, decision, workspace.project.reports, plan),
+        state=state,
+        promoted=True,
+        recorded=True,
+        generated=0,
+        judged=0,
+        warnings=(),
+    )
 
 
 def _report(workspace: Workspace, decision: Decision, plan: Plan, evaluation: Evaluation | None) -> ReportPaths:
@@ -222,75 +206,3 @@ def existing_report(registry: Registry, decision: Decision, directory: Path, pla
         outcomes=registry.outcomes(evidence),
         plan=plan,
     )
-
-
-def _promote(
-    workspace: Workspace, decision: Decision, before: ChannelState, *, wanted: bool
-) -> tuple[ChannelState, bool]:
-    """Move the channel when the decision allows it, or say that it is there already."""
-    if before.digest == decision.subject_digest:
-        return before, decision.verdict is Verdict.PROMOTE
-    if not wanted or decision.verdict is not Verdict.PROMOTE:
-        return before, False
-    file = workspace.project.file
-    state = workspace.registry.promote(
-        file.channel,
-        file.stage,
-        decision.subject_digest,
-        decision_digest=decision.digest,
-        expected_generation=before.generation,
-        reason=decision.reason,
-    )
-    return state, True
-
-
-def _mirror(
-    workspace: Workspace,
-    candidate: Candidate,
-    decision: Decision,
-    evidence: Evidence,
-    paths: ReportPaths,
-    *,
-    promoted: bool,
-) -> tuple[str, ...]:
-    """Copy the release to MLflow, where the project has one; a failure there is a warning and nothing more."""
-    uri = workspace.project.mlflow_uri
-    if uri is None:
-        return ()
-    file = workspace.project.file
-    warnings: list[str] = []
-    mirrored = mirror_release(
-        uri,
-        candidate=candidate,
-        decision=decision,
-        evidence=evidence,
-        report_dir=paths.html.parent,
-        policy_name=decision.policy_name,
-        channel=file.channel,
-    )
-    if mirrored.warning is not None:
-        warnings.append(mirrored.warning)
-    if promoted:
-        warnings += mirror_move(workspace.project, workspace.current())
-    return tuple(warnings)
-
-
-def mirror_move(project: Project, state: ChannelState) -> tuple[str, ...]:
-    """Point MLflow's alias of a stage to what the stage serves; a failure is a warning."""
-    if project.mlflow_uri is None or state.digest is None or state.name is None:
-        return ()
-    moved = mirror_alias(
-        project.mlflow_uri, channel=state.channel, stage=state.stage, digest=state.digest, name=state.name
-    )
-    return () if moved.warning is None else (moved.warning,)
-
-
-def describe_state(state: ChannelState) -> Mapping[str, Any]:
-    """A channel's stage as plain JSON data."""
-    return {
-        "channel": state.channel,
-        "stage": state.stage,
-        "digest": state.digest,
-        "name": state.name,
-        "generation": state.generation,
-    }

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import re
 import shutil
+import sys
 from collections.abc import Sequence
 from pathlib import Path
+
+import yaml
 
 from golden_sets.errors import InfrastructureError, InputError
 from pipelines.project import PROJECT_FILE
@@ -42,7 +45,8 @@ def scaffold(directory: Path, candidates: Sequence[str], *, name: str, data: str
         for candidate in candidates:
             _point_to_model(source / "candidates" / f"{candidate}.yaml", directory / "candidates" / f"{candidate}.yaml")
         text = (source / PROJECT_FILE).read_text(encoding="utf-8")
-        text = _NAME.sub(f"name: {name}", _DATA.sub(f"data: {data}", text, count=1), count=1)
+        text = _with_value(_DATA, "data", data, text)
+        text = _with_value(_NAME, "name", name, text)
         (directory / PROJECT_FILE).write_text(text, encoding="utf-8")  # last: it is what makes this a project
     except OSError as error:
         raise InfrastructureError(
@@ -67,4 +71,10 @@ def _point_to_model(source: Path, target: Path) -> None:
     if found is None:
         raise InputError("the file names no model directory", where=source)
     model = (source.parent / found[1]).resolve()
-    target.write_text(_MODEL.sub(lambda _: f"model: {model}", text, count=1), encoding="utf-8")
+    target.write_text(_with_value(_MODEL, "model", str(model), text), encoding="utf-8")
+
+
+def _with_value(line: re.Pattern[str], key: str, value: str, text: str) -> str:
+    """``text`` with the value of one key's line replaced, quoted: names and paths may hold ``:``, ``#`` or quotes."""
+    quoted = yaml.safe_dump(value, default_style='"', allow_unicode=True, width=sys.maxsize).strip()
+    return line.sub(lambda _: f"{key}: {quoted}", text, count=1)

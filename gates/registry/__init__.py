@@ -1,6 +1,7 @@
 """The registry: content-addressed blobs, an append-only Merkle ledger, and channels that move by compare-and-set."""
 
-from gates.registry.channels import ChannelState, Move
+from gates.registry.channels import ChannelState
+from gates.registry.history import Move
 from gates.registry.ledger import Checkpoint, Event
 from gates.registry.registry import Registry
 from gates.registry.verification import Verification

@@ -7,16 +7,15 @@ which verification does.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from sqlalchemy import Connection, insert, select, update
 
 from gates.decision import Decision, Verdict
 from gates.registry import ledger
 from gates.registry.blobs import get_blob
-from gates.registry.ledger import Event
+from gates.registry.history import Move, moves
 from gates.registry.tables import CHANNELS
 from golden_sets.digests import Digest, short
 from golden_sets.errors import InputError
@@ -26,34 +25,6 @@ CHANNEL_NAMES = ("flagship", "small", "router")
 STAGES = ("shadow", "canary", "production")
 """The stages of every channel, in the order in which a version goes through them."""
 PRODUCTION = STAGES[-1]
-
-MoveKind = Literal["seed", "promote", "rollback"]
-
-
-@dataclass(frozen=True, slots=True)
-class Move:
-    """One move of a pointer, as the ledger has it."""
-
-    kind: MoveKind
-    """``seed``: the first version, without a decision; ``promote``: by a passing decision; ``rollback``."""
-    digest: Digest
-    """The version it points to since."""
-    name: str
-    """That version's name when it was moved."""
-    previous: Digest | None
-    """The version before."""
-    generation: int
-    """The pointer's generation since."""
-    decision: Digest | None
-    """The decision that allowed it."""
-    reason: str
-    """Why, in the words of who did it."""
-    actor: str
-    """Who did it."""
-    time: str
-    """When, UTC."""
-    position: int
-    """The event's place in the ledger."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +49,16 @@ class ChannelState:
         """``channel/stage``, for messages."""
         return f"{self.channel}/{self.stage}"
 
+    def to_json(self) -> dict[str, Any]:
+        """What is served now as plain JSON data; the history is the log's."""
+        return {
+            "channel": self.channel,
+            "stage": self.stage,
+            "digest": self.digest,
+            "name": self.name,
+            "generation": self.generation,
+        }
+
 
 def read_channel(connection: Connection, channel: str, stage: str) -> ChannelState:
     """The state of one stage of one channel.
@@ -98,9 +79,13 @@ def serving(connection: Connection, digest: Digest) -> tuple[str, ...]:
     return tuple(sorted(f"{row.channel}/{row.stage}" for row in rows))
 
 
-def moves(events: Iterable[Event], stage: str) -> tuple[Move, ...]:
-    """The moves of one stage among a channel's events given newest first; the result is oldest first."""
-    return tuple(_move(event) for event in reversed(list(events)) if event.payload["stage"] == stage)
+def allowed_incumbents(served: Digest | None, production: Digest | None) -> frozenset[Digest | None]:
+    """Whom a version must have been compared with to be promoted to a stage.
+
+    That is what the stage serves, or what production serves; a stage that serves nothing is measured against
+    production, and a channel that serves nothing against nothing (None).
+    """
+    return frozenset({served, production} - {None} or {None})
 
 
 def require_known(channel: str, stage: str) -> None:
@@ -219,9 +204,7 @@ def _require_passing(
             do="promote with the decision about this version",
         )
     production, _ = _pointer(connection, state.channel, PRODUCTION)
-    # A stage that serves nothing is measured against production; a channel that serves nothing, against nothing.
-    incumbents = {state.digest, production} - {None} or {None}
-    if decision.incumbent_digest not in incumbents:
+    if decision.incumbent_digest not in allowed_incumbents(state.digest, production):
         compared = "nothing" if decision.incumbent_digest is None else f"'{decision.incumbent_name}'"
         raise InputError(
             f"decision {short(decision_digest)} compared '{name}' with {compared}, which is not what is served now",
@@ -267,23 +250,6 @@ def _payload(state: ChannelState, digest: Digest, name: str, reason: str) -> dic
         "generation": state.generation + 1,
         "reason": reason,
     }
-
-
-def _move(event: Event) -> Move:
-    payload = event.payload
-    kind: MoveKind = "rollback" if event.type == "rolled_back" else "seed" if payload["seed"] else "promote"
-    return Move(
-        kind=kind,
-        digest=payload["subject"],
-        name=payload["name"],
-        previous=payload["previous"],
-        generation=payload["generation"],
-        decision=payload.get("decision"),
-        reason=payload["reason"],
-        actor=event.actor,
-        time=event.time,
-        position=event.position,
-    )
 
 
 def _names(versions: dict[Digest, str]) -> str:

@@ -81,6 +81,11 @@ class RegistryReader:
                     return read_record(connection, event.payload["decision"], Decision)
         return None
 
+    def decisions_about(self, subject: Digest) -> list[Event]:
+        """The events of all decisions about a version, newest first."""
+        with reading(self._engine) as connection:
+            return ledger.find_events(connection, ("decided",), {"subject": subject})
+
     def resolve(self, reference: str) -> Digest:
         """The version behind a name, a digest or the beginning of one (six digits or more).
 

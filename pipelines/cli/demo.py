@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -9,7 +10,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from pipelines.cli.output import Json, emit, interval, stdout, styled
+from pipelines.cli.output import Json, emit, interval, line, stdout, styled
 
 SHOWN = ("golden-floor-hard", "golden-vs-incumbent", "violations", "false-refusals", "cost")
 
@@ -44,16 +45,13 @@ def demo(
         )
     console = stdout()
     console.print(found)
-    console.print("intervals: 90 % two-sided, so that each end is a one-sided 95 % bound", style="dim")
+    line(console, "intervals: 90 % two-sided, so that each end is a one-sided 95 % bound", style="dim")
     for name, one in result.releases:
-        console.print(f"report of {name}: {one.reports.html}", markup=False, highlight=False, soft_wrap=True)
-    console.print(
-        f"MLflow: mlflow ui --backend-store-uri sqlite:///{(directory / 'mlflow.db').resolve()}",
-        markup=False,
-        highlight=False,
-        soft_wrap=True,
-    )
-    console.print(f"log: relgate registry log --project {directory}   ({result.seconds:.0f} s)", markup=False)
+        line(console, f"report of {name}: {one.reports.html}")
+    mlflow = shlex.quote(f"sqlite:///{(directory / 'mlflow.db').resolve()}")
+    line(console, f"MLflow: mlflow ui --backend-store-uri {mlflow}")
+    log = shlex.quote(str(directory))
+    line(console, f"log: relgate registry log --project {log}   ({result.seconds:.0f} s)")
     for surprise in result.surprises:
-        console.print(f"unexpected: {surprise}", style="bold red", markup=False)
+        line(console, f"unexpected: {surprise}", style="bold red")
     raise typer.Exit(1 if result.surprises else 0)

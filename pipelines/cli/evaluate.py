@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from pipelines.cli.options import IncumbentOption, ProjectOption, StoreOption
-from pipelines.cli.output import Json, emit, interval, stdout, table
+from pipelines.cli.output import Json, emit, interval, line, stdout, table
 
 
 def evaluate(
@@ -33,7 +33,7 @@ def evaluate(
     from pipelines.planning import plan_for
     from pipelines.progress import Progress
     from pipelines.project import Project
-    from pipelines.release import Workspace
+    from pipelines.workspace import Workspace
 
     workspace = Workspace.open(Project.load(project, store=store))
     subject = workspace.project.candidate(candidate)
@@ -41,7 +41,7 @@ def evaluate(
     if against is not None and against.digest == subject.digest:
         against = None
     known = None if against is None else workspace.known_evidence(against.digest)
-    plan = plan_for(workspace.project, against, known)
+    plan = plan_for(workspace.project, against, known, candidate=subject)
     workspace.registry.record_policy(workspace.project.policy.policy)
     workspace.registry.record_plan(plan)
 
@@ -81,5 +81,7 @@ def evaluate(
     console = stdout()
     console.print(table(f"{subject.name}: overall estimates", ("metric", "arm", "estimate", "n", "method"), rows))
     for calibration in result.evidence.calibrations:
-        console.print(agreement_text(calibration), markup=False, highlight=False)
-    console.print(f"evidence written to {output} ({result.generated} generated, {result.judged} judged)", markup=False)
+        line(console, agreement_text(calibration))
+    for warning in result.evidence.provenance.details["warnings"]:
+        line(console, f"warning: {warning}")
+    line(console, f"evidence written to {output} ({result.generated} generated, {result.judged} judged)")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -26,7 +27,7 @@ def init(
         return
     for path in made:
         print(f"  {path}")
-    inside = "" if directory == Path() else f"cd {directory} && "
+    inside = "" if directory == Path() else f"cd {shlex.quote(str(directory))} && "
     print(f"\nnext: {inside}relgate plan")
     print(f"then: {inside}relgate registry promote flagship-v1 --seed --reason 'first version'")
     print(f"      {inside}relgate release flagship-v2")

@@ -33,7 +33,12 @@ _STYLE = {
 
 def stdout() -> Console:
     """Console for results; wide enough for tables where the output is no terminal."""
-    return Console(width=None if sys.stdout.isatty() else 160, soft_wrap=False)
+    return Console(width=None if sys.stdout.isatty() else 160, soft_wrap=False, emoji=False)
+
+
+def line(console: Console, text: str, *, style: str | None = None) -> None:
+    """One line of plain text: markup in it is shown, not obeyed, and only a terminal wraps it."""
+    console.print(text, style=style, markup=False, highlight=False, soft_wrap=not console.is_terminal)
 
 
 def emit(document: Any) -> None:
@@ -54,7 +59,7 @@ def fail(what: str, *, as_json: bool, code: int, where: str | None = None, do: s
 
 def table(title: str | None, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
     """A table of plain text: markup in it is shown, not obeyed."""
-    found = Table(title=title, title_justify="left", header_style="bold")
+    found = Table(title=None if title is None else escape(title), title_justify="left", header_style="bold")
     for name in columns:
         found.add_column(name, overflow="fold")
     for row in rows:
@@ -77,7 +82,8 @@ def interval(estimate: Estimate | None) -> str:
 
 def show_decision(decision: Decision, console: Console) -> None:
     """A decision for people: verdict first, then every check."""
-    console.print(f"{styled(decision.verdict)}  {escape(decision.subject_name)}: {escape(decision.reason)}")
+    told = f"{styled(decision.verdict)}  {escape(decision.subject_name)}: {escape(decision.reason)}"
+    console.print(told, highlight=False, soft_wrap=not console.is_terminal)
     found = Table(header_style="bold")
     for name in ("check", "status", "estimate", "limit", "n", "why"):
         found.add_column(name, overflow="fold", justify="right" if name in ("limit", "n") else "left")
@@ -92,7 +98,7 @@ def show_decision(decision: Decision, console: Console) -> None:
         )
     console.print(found)
     for note in decision.notes:
-        console.print(f"note: {escape(note)}", highlight=False)
+        line(console, f"note: {note}")
 
 
 def _more(more: Any) -> str:

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from golden_sets.digests import Digest
 from golden_sets.errors import InputError
 from pipelines.cli.options import ProjectOption, StoreOption
-from pipelines.cli.output import Json, emit, stdout, table
+from pipelines.cli.output import Json, emit, line, stdout, table
 
 if TYPE_CHECKING:
     from gates.registry import ChannelState
-    from pipelines.release import Workspace
+    from pipelines.workspace import Workspace
 
 app = typer.Typer(help="Versions, decisions and channels: list, show, log, promote, roll back.", no_args_is_help=True)
 
@@ -26,7 +27,7 @@ Reason = Annotated[str, typer.Option("--reason", help="Why, for the log.", show_
 
 def _open(project: Path, store: str | None) -> Workspace:
     from pipelines.project import Project
-    from pipelines.release import Workspace
+    from pipelines.workspace import Workspace
 
     return Workspace.open(Project.load(project, store=store))
 
@@ -49,7 +50,7 @@ def list_(*, project: ProjectOption = Path(), store: StoreOption = None, as_json
                     }
                     for v in versions
                 ],
-                "channels": [channel_json(c) for c in channels],
+                "channels": [c.to_json() for c in channels],
             }
         )
         return
@@ -71,8 +72,8 @@ def show(
         emit(found.to_json())
         return
     console = stdout()
-    console.print(f"{found.name}  {found.digest}", markup=False, highlight=False, soft_wrap=True)
-    console.print(f"serves: {', '.join(found.serves) or 'nowhere'}", markup=False)
+    line(console, f"{found.name}  {found.digest}")
+    line(console, f"serves: {', '.join(found.serves) or 'nowhere'}")
     rows = [(str(e.position), e.time, e.type, e.actor, _about(e.payload)) for e in found.events]
     console.print(table(None, ("#", "time", "event", "actor", "about"), rows))
 
@@ -115,7 +116,7 @@ def promote(
     reason: Reason = "",
     decision: Annotated[
         str | None,
-        typer.Option("--decision", help="Passing decision; default: the newest one.", show_default=False),
+        typer.Option("--decision", help="Passing decision; default: the newest, which must pass.", show_default=False),
     ] = None,
     seed: Annotated[
         bool, typer.Option("--seed", help="First version of an empty channel: needs a reason and no decision.")
@@ -126,7 +127,10 @@ def promote(
     store: StoreOption = None,
     as_json: Json = False,
 ) -> None:
-    """Move a channel to a version that a passing decision allows, or seed an empty channel."""
+    """Move a channel to a version that a passing decision allows, or seed an empty channel.
+
+    A version from which the channel was rolled back after the decision needs a reason.
+    """
     workspace = _open(project, store)
     registry, file = workspace.registry, workspace.project.file
     before = registry.channel(channel or file.channel, stage or file.stage)
@@ -135,7 +139,7 @@ def promote(
         allowed = None
     else:
         digest = registry.resolve(version)
-        allowed = decision or _newest_passing(workspace, digest)
+        allowed = _allowed_by(workspace, before, digest, version, decision, reason)
     state = registry.promote(
         before.channel,
         before.stage,
@@ -160,7 +164,10 @@ def rollback(
     store: StoreOption = None,
     as_json: Json = False,
 ) -> None:
-    """Move a channel back to a version that was promoted there before."""
+    """Move a channel back to a version that was promoted there before.
+
+    Without a version it goes back one promotion; once more, one further.
+    """
     workspace = _open(project, store)
     registry, file = workspace.registry, workspace.project.file
     before = registry.channel(channel or file.channel, stage or file.stage)
@@ -171,39 +178,39 @@ def rollback(
     _moved(workspace, state, as_json=as_json)
 
 
-def channel_json(state: ChannelState) -> dict[str, object]:
-    """A channel's stage as plain JSON data."""
-    from pipelines.release import describe_state
-
-    return dict(describe_state(state))
-
-
 def _moved(workspace: Workspace, state: ChannelState, *, as_json: bool) -> None:
-    from pipelines.release import mirror_move
+    from pipelines.promotion import mirror_move
 
     warnings = mirror_move(workspace.project, state)
     if as_json:
-        emit({**channel_json(state), "warnings": list(warnings)})
+        emit({**state.to_json(), "warnings": list(warnings)})
         return
     print(f"{state.where} serves {state.name} (generation {state.generation})")
     for warning in warnings:
         print(f"warning: {warning}")
 
 
-def _previous(state: ChannelState) -> str:
-    earlier = [m.digest for m in state.history if m.digest != state.digest]
-    if not earlier:
-        raise InputError(f"{state.where} never served another version", do="there is nothing to go back to")
-    return earlier[-1]
+def _previous(state: ChannelState) -> Digest:
+    from gates.registry.history import one_back
+
+    earlier = one_back(state.history)
+    if earlier is None:
+        raise InputError(f"{state.where} has no earlier promotion to go back to", do="name a version")
+    return earlier.digest
 
 
-def _newest_passing(workspace: Workspace, digest: str) -> str | None:
-    for event in reversed(workspace.registry.show(digest).events):
-        if event.type == "decided" and event.payload["verdict"] == "promote":
-            return str(event.payload["decision"])
-    raise InputError(
-        f"there is no passing decision about {digest[7:19]}", do="release it first: 'relgate release NAME'"
-    )
+def _allowed_by(
+    workspace: Workspace, state: ChannelState, digest: Digest, name: str, decision: Digest | None, reason: str
+) -> Digest:
+    """The decision to promote with: the one that is named, or the newest, which must have passed."""
+    from pipelines.release_rules import newest_passing, withdrawn
+
+    decided = workspace.registry.decisions_about(digest)
+    chosen = decision or newest_passing(decided, name)
+    gone = withdrawn(state, digest, decided, chosen)
+    if gone is not None and not reason.strip():
+        raise InputError(f"'{name}': {gone}", where=state.where, do='say why it may come back: --reason "..."')
+    return chosen
 
 
 def _about(payload: object) -> str:

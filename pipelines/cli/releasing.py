@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from pipelines.cli.options import IncumbentOption, ProjectOption, StoreOption
-from pipelines.cli.output import Json, emit, show_decision, stdout
+from pipelines.cli.output import Json, emit, line, show_decision, stdout
 
 
 def release(
@@ -25,31 +25,34 @@ def release(
 ) -> None:
     """Release a candidate: promote (exit 0), block (1) or inconclusive (3).
 
-    A decision on the same subject, plan, policy and incumbent is returned as recorded and spends nothing.
+    A decision on the same subject, plan, policy and incumbent is returned as recorded and spends nothing. So is the
+    decision about a candidate that the channel serves already, where no --incumbent is named.
     """
+    from evalharness.candidate import Candidate
     from pipelines.fleet import Fleet
     from pipelines.progress import Progress
     from pipelines.project import Project
-    from pipelines.release import Release, Workspace
+    from pipelines.release import Release, served_already
     from pipelines.release import release as run
+    from pipelines.workspace import Workspace
 
     workspace = Workspace.open(Project.load(project, store=store))
     subject = workspace.project.candidate(candidate)
-    against = workspace.incumbent(incumbent)
 
-    async def go() -> Release:
+    async def against(other: Candidate | None) -> Release:
         async with Fleet(workspace.project.logs) as fleet:
-            return await run(workspace, subject, against, fleet=fleet, progress=Progress(), promote=promote)
+            return await run(workspace, subject, other, fleet=fleet, progress=Progress(), promote=promote)
 
-    result = asyncio.run(go())
+    served = served_already(workspace, subject) if incumbent is None else None
+    result = served or asyncio.run(against(workspace.incumbent(incumbent)))
     if as_json:
         emit(result.to_json())
     else:
         console = stdout()
         show_decision(result.decision, console)
-        console.print(f"report: {result.reports.html}", markup=False, highlight=False, soft_wrap=True)
+        line(console, f"report: {result.reports.html}")
         if result.promoted:
-            console.print(f"{result.state.where} serves {result.state.name} (generation {result.state.generation})")
+            line(console, f"{result.state.where} serves {result.state.name} (generation {result.state.generation})")
         for warning in result.warnings:
-            console.print(f"warning: {warning}", markup=False)
+            line(console, f"warning: {warning}")
     raise typer.Exit(result.exit_code)

@@ -1,0 +1,124 @@
+"""Moving a channel by a decision, and mirroring what was moved."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from evalharness.candidate import Candidate
+from evalharness.evidence import Evidence
+from gates.decision import Decision, Verdict
+from gates.registry import ChannelState
+from gates.registry.channels import PRODUCTION
+from pipelines.project import Project
+from pipelines.release_rules import against_another, withdrawn
+from pipelines.tracking import mirror_alias, mirror_release
+from pipelines.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class Promotion:
+    """What became of the channel."""
+
+    state: ChannelState
+    """The stage afterwards."""
+    promoted: bool
+    """Whether it serves the decision's subject, by a passing decision."""
+    moved: bool
+    """Whether it was moved now."""
+    warnings: tuple[str, ...] = ()
+    """Why a passing decision moved nothing."""
+
+
+def promotion_obstacle(
+    workspace: Workspace, state: ChannelState, candidate: Candidate, incumbent: Candidate | None
+) -> str | None:
+    """Why a release against this incumbent cannot move the project's channel, known before anything is asked."""
+    return against_another(
+        state,
+        workspace.registry.channel(state.channel, PRODUCTION).digest,
+        subject=candidate.digest,
+        incumbent=None if incumbent is None else incumbent.digest,
+        incumbent_name=None if incumbent is None else incumbent.name,
+    )
+
+
+def promote(workspace: Workspace, decision: Decision, before: ChannelState, *, wanted: bool) -> Promotion:
+    """Move the channel when the decision allows it, or say why a passing decision does not.
+
+    Args:
+        workspace: project and registry.
+        decision: a recorded decision.
+        before: the stage as it was when the release began.
+        wanted: False: leave the channel where it is.
+
+    Raises:
+        InputError: the channel moved meanwhile.
+    """
+    passed = decision.verdict is Verdict.PROMOTE
+    if before.digest == decision.subject_digest:
+        return Promotion(before, promoted=passed, moved=False)
+    if not wanted or not passed:
+        return Promotion(before, promoted=False, moved=False)
+    registry = workspace.registry
+    reason = against_another(
+        before,
+        registry.channel(before.channel, PRODUCTION).digest,
+        subject=decision.subject_digest,
+        incumbent=decision.incumbent_digest,
+        incumbent_name=decision.incumbent_name,
+    )
+    if reason is not None:
+        return Promotion(before, promoted=False, moved=False, warnings=(f"not promoted: {reason}",))
+    decided = registry.decisions_about(decision.subject_digest)
+    reason = withdrawn(before, decision.subject_digest, decided, decision.digest)
+    if reason is not None:
+        advice = (
+            "evaluate it again under a new plan (other prompts, seed or policy), or put it back by hand: "
+            f"relgate registry promote {decision.subject_name} --reason '...'"
+        )
+        return Promotion(before, promoted=False, moved=False, warnings=(f"not promoted: {reason}; {advice}",))
+    state = registry.promote(
+        before.channel,
+        before.stage,
+        decision.subject_digest,
+        decision_digest=decision.digest,
+        expected_generation=before.generation,
+        reason=decision.reason,
+    )
+    return Promotion(state, promoted=True, moved=True)
+
+
+def mirror(
+    project: Project,
+    candidate: Candidate,
+    decision: Decision,
+    evidence: Evidence,
+    report_dir: Path,
+    promotion: Promotion,
+) -> tuple[str, ...]:
+    """Copy a release to MLflow, where the project has one; a failure there is a warning and nothing more."""
+    uri = project.mlflow_uri
+    if uri is None:
+        return ()
+    mirrored = mirror_release(
+        uri,
+        candidate=candidate,
+        decision=decision,
+        evidence=evidence,
+        report_dir=report_dir,
+        policy_name=decision.policy_name,
+        channel=project.file.channel,
+    )
+    warnings = () if mirrored.warning is None else (mirrored.warning,)
+    return warnings + mirror_move(project, promotion.state) if promotion.promoted else warnings
+
+
+def mirror_move(project: Project, state: ChannelState) -> tuple[str, ...]:
+    """Point MLflow's alias of a stage to what the stage serves; a failure is a warning."""
+    if project.mlflow_uri is None or state.digest is None or state.name is None:
+        return ()
+    moved = mirror_alias(
+        project.mlflow_uri, channel=state.channel, stage=state.stage, digest=state.digest, name=state.name
+    )
+    return () if moved.warning is None else (moved.warning,)
