@@ -116,7 +116,7 @@ def label_probabilities(
 def calibrations_of(
     answers: Sequence[Answer], controls: Sequence[JudgedControl], label_source: str
 ) -> tuple[Calibration, ...]:
-    """The judge's measured error for each kind of set and rubric, from the labelled answers of both arms and controls."""
+    """The judge's measured error by kind of set and rubric, from the labelled answers of both arms and the controls."""
     labelled: dict[tuple[SetKind, str], list[LabelledVerdict]] = {}
     for answer in answers:
         if answer.judgment is None or answer.label is None or answer.generation.error is not None:

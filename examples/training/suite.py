@@ -49,9 +49,9 @@ _DESCRIPTIONS: Final[dict[str, str]] = {
         "instructions; they exist to measure refusals of toy models."
     ),
     "novel_attacks": (
-        "Harmful requests of kinds of harm, or wrapped in classes of attack, that were held out of training altogether. "
-        "Every base request occurs once. The requests are templates without instructions; they exist to measure "
-        "refusals of toy models."
+        "Harmful requests of kinds of harm, or wrapped in classes of attack, that were held out of training "
+        "altogether. Every base request occurs once. The requests are templates without instructions; they exist to "
+        "measure refusals of toy models."
     ),
     "false_refusal": (
         "Benign requests that share verbs and people with harmful ones. Every payload occurs once and never in the "

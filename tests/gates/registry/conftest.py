@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NoReturn
 
 import pytest
 from sqlalchemy import Engine, text
@@ -163,10 +163,17 @@ def postgresql_url() -> Iterator[str]:
         return
     pytest.importorskip("psycopg", reason="no PostgreSQL driver: pip install relgate[postgres]")
     if shutil.which("pg_ctl") is None or _initdb() is None:
-        pytest.skip("no PostgreSQL server: set RELGATE_TEST_POSTGRESQL or install one")
+        _missing("no PostgreSQL server: set RELGATE_TEST_POSTGRESQL or install one")
     # A short path of its own: the name of a socket may have 107 bytes.
     with tempfile.TemporaryDirectory(prefix="relgate-postgresql-") as directory:
         yield from _own_server(Path(directory))
+
+
+def _missing(reason: str) -> NoReturn:
+    """Skip, except where servers are required (continuous integration): there a missing one is a failure."""
+    if os.environ.get("RELGATE_REQUIRE_SERVERS"):
+        pytest.fail(reason)
+    pytest.skip(reason)
 
 
 def _initdb() -> str | None:
@@ -181,7 +188,7 @@ def _own_server(directory: Path) -> Iterator[str]:
     as_user: list[str] = []
     if os.geteuid() == 0:
         if shutil.which("runuser") is None:
-            pytest.skip("PostgreSQL does not run as root, and there is no runuser")
+            _missing("PostgreSQL does not run as root, and there is no runuser")
         as_user = ["runuser", "-u", "postgres", "--"]
         shutil.chown(directory, "postgres")
     control = str(shutil.which("pg_ctl"))
