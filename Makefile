@@ -41,7 +41,7 @@ format: $(INSTALLED) ## format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-train-demo-models: $(INSTALLED) ## train the demo's models again (about an hour on two cores)
+train-demo-models: $(INSTALLED) ## train the demo's models again (an hour or two on two cores)
 	$(BIN)/python -m examples.training
 
 benchmarks: $(INSTALLED) ## measure throughput against a bare loop, and coverage of the intervals

@@ -23,7 +23,7 @@ from evalharness.judging.judge import Judge
 from evalharness.latency import measure_latency
 from evalharness.outcomes import Arm, OutcomeTable
 from evalharness.plan import Plan
-from evalharness.pricing import usd_of
+from evalharness.pricing import busy_seconds, usd_of
 from evalharness.samples import SampleStore
 from evalharness.scoring import Answer, Asked
 from golden_sets.digests import digest_bytes, digest_json
@@ -126,6 +126,7 @@ async def evaluate(
                 "engines": {arm: model.engine_version for arm, model in served.items()},
                 "warnings": warnings,
                 "mean_output_tokens": _mean_output_tokens(table),
+                "requests_per_second": _requests_per_second(generations["candidate"].values()),
             },
         ),
     )
@@ -262,6 +263,13 @@ def _timed(
 def _mean_output_tokens(table: OutcomeTable) -> float | None:
     tokens = table.arm("candidate").phase("quality").numbers("output_tokens")
     return float(np.nanmean(tokens)) if np.isfinite(tokens).any() else None
+
+
+def _requests_per_second(generations: Iterable[Generation]) -> float | None:
+    """How fast the engine answered under full load; None where nothing was measured."""
+    answered = list(generations)
+    busy = busy_seconds(answered)
+    return len(answered) / busy if busy > 0 else None
 
 
 def _judge_digest(judge: Judge | None) -> str | None:

@@ -126,8 +126,8 @@ def totals(
         plan: the plan.
         project: the project it was made for.
         candidate: whose price and token bound count.
-        known: earlier evidence in which the incumbent was the subject: answer lengths come from it.
-        requests_per_second: how fast the engine answers, where that is known; without it no time is told.
+        known: earlier evidence in which the incumbent was the subject: answer lengths and speed come from it.
+        requests_per_second: how fast the engine answers; default: as in that evidence, else no time is told.
     """
     chosen = {name: frozenset(ids) for name, ids in plan.prompts.items()}
     asked = [
@@ -143,6 +143,7 @@ def totals(
     per_arm = len(asked) * plan.repeats + timed
     bound = None if candidate is None else candidate.manifest.sampling.max_tokens
     answer_tokens, answer_source = _answer_tokens(known, bound)
+    speed, speed_source = _speed(known, requests_per_second)
     mean_prompt = sum(lengths) / len(lengths)
     output = None if answer_tokens is None else round(per_arm * answer_tokens)
     power = 1.0
@@ -161,8 +162,8 @@ def totals(
         "output_tokens_per_arm": output,
         "output_tokens_source": answer_source,
         "usd_per_arm": _usd(candidate, per_arm * mean_prompt, output),
-        "seconds_per_arm": None if requests_per_second is None else per_arm / requests_per_second,
-        "seconds_source": None if requests_per_second is None else "--requests-per-second",
+        "seconds_per_arm": None if speed is None else _seconds(plan, len(asked) * plan.repeats, timed, speed),
+        "seconds_source": speed_source,
         "joint_power": power,
     }
 
@@ -207,6 +208,22 @@ def _answer_tokens(known: Evidence | None, bound: int | None) -> tuple[float | N
     if bound is None:
         return None, "unknown"
     return bound * ASSUMED_ANSWER_TOKENS, f"assumed: {ASSUMED_ANSWER_TOKENS:g} of max_tokens ({bound})"
+
+
+def _speed(known: Evidence | None, stated: float | None) -> tuple[float | None, str]:
+    """Answers per second under full load, and where that number comes from."""
+    if stated is not None:
+        return stated, "--requests-per-second"
+    measured = None if known is None else known.provenance.details.get("requests_per_second")
+    if isinstance(measured, int | float):
+        return float(measured), "incumbent's evidence"
+    return None, "not measured yet"
+
+
+def _seconds(plan: Plan, answers: int, timed: int, speed: float) -> float:
+    """Time of one arm: the answers at full load, the latency pass at its own."""
+    rate = None if plan.latency is None else plan.latency.rate
+    return answers / speed + timed / (rate or speed)
 
 
 def _usd(candidate: Candidate | None, prompt_tokens: float, output_tokens: int | None) -> float | None:

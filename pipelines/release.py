@@ -24,7 +24,7 @@ from pipelines.release_rules import is_repairable
 from pipelines.reporting import report, report_paths
 from pipelines.workspace import Workspace
 
-__all__ = ["Release", "Workspace", "existing_report", "paths_json", "release", "served_already"]
+__all__ = ["Release", "existing_report", "paths_json", "release", "served_already"]
 
 
 @dataclass(frozen=True)

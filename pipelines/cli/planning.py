@@ -33,7 +33,7 @@ def plan(
     """Size every cell of the policy by its own base rate; print cells, the naive total beside them, tokens and cost."""
     from pipelines.planning import plan_for, totals
     from pipelines.project import Project
-    from pipelines.release import Workspace
+    from pipelines.workspace import Workspace
 
     workspace = Workspace.open(Project.load(project, store=store))
     against = workspace.incumbent(incumbent)
@@ -77,8 +77,9 @@ def show_plan(made: Plan, sums: dict[str, Any]) -> None:
         f"({sums['output_tokens_source']})",
         "cost per arm: " + ("unknown" if usd is None else f"{usd:.4g} USD"),
     ]
-    if sums["seconds_per_arm"] is not None:
-        lines.append(f"time per arm: {sums['seconds_per_arm']:.0f} s ({sums['seconds_source']})")
+    seconds = sums["seconds_per_arm"]
+    told = f"{seconds:.0f} s" if seconds is not None else "unknown; --requests-per-second tells it"
+    lines.append(f"time per arm: {told} ({sums['seconds_source']})")
     for line in lines:
         console.print(line, highlight=False, markup=False)
     console.print(f"digest {made.digest}", highlight=False)

@@ -188,3 +188,17 @@ def test_the_command_prints_the_digest_that_holds_the_candidates_price(
     document = json.loads(capsys.readouterr().out)
     assert document["digest"] == plan_for(project, None, candidate=project.candidate("new")).digest
     assert document["plan"]["inputs"]["prices"]["candidate"]["usd_per_million_output_tokens"] == 2
+
+
+def test_time_comes_from_what_is_stated_or_measured_and_is_unknown_otherwise(folder: Path) -> None:
+    project = Project.load(folder)
+    made = plan_for(project, None)
+    prompts = sum(len(ids) for ids in made.prompts.values())
+    assert totals(made, project, None)["seconds_per_arm"] is None
+    assert totals(made, project, None, requests_per_second=10.0)["seconds_per_arm"] == pytest.approx(prompts / 10)
+    known = evidence()
+    details = {"requests_per_second": 20.0}
+    known = known.model_copy(update={"provenance": known.provenance.model_copy(update={"details": details})})
+    measured = totals(made, project, None, known)
+    assert measured["seconds_per_arm"] == pytest.approx(prompts / 20)
+    assert measured["seconds_source"] == "incumbent's evidence"
