@@ -37,6 +37,7 @@ def scaffold(directory: Path, candidates: Sequence[str], *, name: str, data: str
         raise InputError("there is a project already", where=directory, do="choose another directory")
     if directory.exists() and not directory.is_dir():
         raise InputError("this is a file, not a directory", where=directory, do="choose another name")
+    is_new = not directory.exists()
     try:
         (directory / "candidates").mkdir(parents=True, exist_ok=True)
         for item in COPIED:
@@ -48,9 +49,11 @@ def scaffold(directory: Path, candidates: Sequence[str], *, name: str, data: str
         text = _with_value(_DATA, "data", data, text)
         text = _with_value(_NAME, "name", name, text)
         (directory / PROJECT_FILE).write_text(text, encoding="utf-8")  # last: it is what makes this a project
-    except OSError as error:
+    except OSError as error:  # also shutil.Error, which lists what it could not copy and has no strerror
+        if is_new:
+            shutil.rmtree(directory, ignore_errors=True)
         raise InfrastructureError(
-            f"the project cannot be written ({error.strerror})",
+            f"the project cannot be written ({error.strerror or 'some files could not be copied'})",
             where=directory,
             do="free some space or choose another place",
         ) from error

@@ -32,16 +32,16 @@ def demo(
         emit(result.to_json())
         raise typer.Exit(1 if result.surprises else 0)
     found = Table(title="relgate demo", title_justify="left", header_style="bold")
-    for column in ("candidate", "verdict", "failed or open", *SHOWN):
-        found.add_column(column, overflow="fold")
+    for column in ("candidate", "verdict", "failed (open)", *SHOWN):
+        found.add_column(column, overflow="fold", no_wrap=column in ("candidate", "verdict", "failed (open)"))
     for name, one in result.releases:
         summary = one.decision.summary()
         numbers = [key_number(one, check) for check in SHOWN]
         found.add_row(
             escape(name),
             styled(one.decision.verdict),
-            escape(", ".join([*summary["failed_checks"], *summary["inconclusive_checks"]]) or "-"),
-            *("-" if n is None else escape(interval(n.estimate)) for n in numbers),
+            escape("\n".join([*summary["failed_checks"], *(f"({c})" for c in summary["inconclusive_checks"])]) or "-"),
+            *("-" if n is None else escape(interval(n.estimate).replace(" [", "\n[")) for n in numbers),
         )
     console = stdout()
     console.print(found)

@@ -27,7 +27,9 @@ def init(
         return
     for path in made:
         print(f"  {path}")
-    inside = "" if directory == Path() else f"cd {shlex.quote(str(directory))} && "
-    print(f"\nnext: {inside}relgate plan")
-    print(f"then: {inside}relgate registry promote flagship-v1 --seed --reason 'first version'")
-    print(f"      {inside}relgate release flagship-v2")
+    print("\nnext:")
+    if directory != Path():
+        print(f"  cd {shlex.quote(str(directory))}")
+    print("  relgate plan")
+    print("  relgate registry promote flagship-v1 --seed --reason 'first version'")
+    print("  relgate release flagship-v2")

@@ -73,7 +73,7 @@ def show_plan(made: Plan, sums: dict[str, Any]) -> None:
         f"prompts {sums['prompts']} (one size for every cell would take {sums['naive_prompts']}), "
         f"labels {sums['labels']}, joint power {sums['joint_power']:.2f}",
         f"generations {sums['generations']} for {sums['arms']} arm(s), judgments up to {sums['judgments']}",
-        f"tokens per arm: {sums['prompt_tokens_per_arm']} in, {sums['output_tokens_per_arm']} out "
+        f"tokens per arm: {sums['prompt_tokens_per_arm']} in, {_known(sums['output_tokens_per_arm'])} out "
         f"({sums['output_tokens_source']})",
         "cost per arm: " + ("unknown" if usd is None else f"{usd:.4g} USD"),
     ]
@@ -83,3 +83,7 @@ def show_plan(made: Plan, sums: dict[str, Any]) -> None:
     for line in lines:
         console.print(line, highlight=False, markup=False)
     console.print(f"digest {made.digest}", highlight=False)
+
+
+def _known(value: int | None) -> str:
+    return "an unknown number" if value is None else str(value)

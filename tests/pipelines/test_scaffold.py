@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import shlex
 import shutil
@@ -11,7 +12,7 @@ import pytest
 from rich.console import Console
 
 import pipelines.scaffold
-from golden_sets.errors import InputError
+from golden_sets.errors import InfrastructureError, InputError
 from pipelines.cli.app import run
 from pipelines.progress import Progress
 from pipelines.project import Project
@@ -37,8 +38,8 @@ def test_a_project_may_have_any_name(tmp_path: Path, name: str) -> None:
 def test_the_next_command_can_be_pasted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     directory = tmp_path / "my: project #1"
     assert run(["init", str(directory)]) == 0
-    (told,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("next: ")]
-    assert shlex.split(told)[1:] == ["cd", str(directory), "&&", "relgate", "plan"]
+    told = capsys.readouterr().out.partition("next:\n")[2].splitlines()
+    assert [shlex.split(line) for line in told[:2]] == [["cd", str(directory)], ["relgate", "plan"]]
 
 
 @pytest.mark.parametrize("place", ["my: models #1", 'the "best" \\1', "値 🚀"])
@@ -78,3 +79,15 @@ def test_progress_does_not_wrap_in_a_log() -> None:
     with progress.step("word " * 40):
         pass
     assert len(out.getvalue().splitlines()) == 2
+
+
+def test_a_project_that_cannot_be_written_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(source: object, target: object, **_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(shutil, "copytree", full)
+    with pytest.raises(InfrastructureError, match="No space left on device"):
+        scaffold(tmp_path / "new", ["flagship-v1"], name="p")
+    assert not (tmp_path / "new").exists()
