@@ -33,6 +33,8 @@ from evalharness.samples import SampleStore
 from golden_sets.records import Message, Prompt
 
 DEFAULT_MODEL = Path(__file__).parent.parent / "examples" / "models" / "small"
+CPU_ENVIRONMENT = {"VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_CPU_OMP_THREADS_BIND": "nobind", "OMP_NUM_THREADS": "1"}
+"""One engine thread: two on two cores wait for each other whenever a client takes one of them."""
 SAMPLING = Sampling(temperature=0.0, max_tokens=48, seed=0)
 
 
@@ -137,7 +139,10 @@ def _candidate(arguments: argparse.Namespace) -> Candidate:
         runtime = Runtime(urls=(arguments.url,), served_model=arguments.served_model)
         engine = Engine(kind="endpoints")
     else:
-        runtime = Runtime(args={"max_num_seqs": max(arguments.concurrency)}, env={"VLLM_CPU_KVCACHE_SPACE": "1"})
+        runtime = Runtime(
+            args={"max_num_seqs": max(arguments.concurrency)},
+            env=CPU_ENVIRONMENT,
+        )
         engine = Engine(kind="vllm", args={"dtype": "bfloat16", "enforce_eager": True, "max_model_len": 512})
     manifest = Manifest(model={}, sampling=SAMPLING, engine=engine)
     return Candidate(name="small", manifest=manifest, runtime=runtime, directory=arguments.model)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from evalharness.event_loop import run_async
 from evalharness.evidence_files import json_text, write_whole
 from gates.decision import CheckResult, Status, Verdict
 from golden_sets.errors import InputError
@@ -85,7 +85,7 @@ def run_demo(directory: Path, progress: Progress) -> DemoResult:
     directory.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(directory / ".lock", timeout=0):
-            releases = asyncio.run(_releases(directory, progress))
+            releases = run_async(_releases(directory, progress))
     except Timeout as error:
         raise InputError(
             "another demo runs in this directory", where=directory, do="wait for it, or choose another with --dir"

@@ -24,6 +24,13 @@ CANDIDATES: Final[dict[str, tuple[float, float]]] = {
 }
 """Candidate name -> its price."""
 
+_CPU_ENVIRONMENT: Final = {
+    "VLLM_CPU_KVCACHE_SPACE": "1",
+    "VLLM_CPU_OMP_THREADS_BIND": "nobind",
+    "OMP_NUM_THREADS": "1",
+}
+"""One thread is enough for models this small, and two wait for each other when the cores are shared."""
+
 
 def write_project_files(project: Path) -> None:
     """Write ``rubrics/``, ``candidates/`` and ``judge.yaml`` of the demo project."""
@@ -48,7 +55,7 @@ def _candidate(name: str, family: str, price: tuple[float, float]) -> dict[str, 
         "engine": {
             "kind": "vllm",
             "args": {"dtype": "bfloat16", "enforce_eager": True, "max_model_len": 512},
-            "runtime": {"max_num_seqs": 64, "env": {"VLLM_CPU_KVCACHE_SPACE": "1"}},
+            "runtime": {"max_num_seqs": 64, "env": _CPU_ENVIRONMENT},
         },
         "price": {"usd_per_million_input_tokens": price[0], "usd_per_million_output_tokens": price[1]},
         "family": family,

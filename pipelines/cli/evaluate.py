@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 from typing import Annotated
 
@@ -26,6 +25,7 @@ def evaluate(
     The plan is recorded before the run. What the store already holds is not asked again, so an interrupted run goes on
     where it stopped.
     """
+    from evalharness.event_loop import run_async
     from evalharness.evidence_files import outcomes_path, write_evidence
     from pipelines.evaluate import Arms, Evaluation, agreement_text
     from pipelines.evaluate import evaluate as run
@@ -56,7 +56,7 @@ def evaluate(
                 progress=Progress(),
             )
 
-    result = asyncio.run(go())
+    result = run_async(go())
     write_evidence(result.evidence, result.blob, output)
     if as_json:
         emit(

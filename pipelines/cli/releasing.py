@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 from typing import Annotated
 
@@ -29,6 +28,7 @@ def release(
     decision about a candidate that the channel serves already, where no --incumbent is named.
     """
     from evalharness.candidate import Candidate
+    from evalharness.event_loop import run_async
     from pipelines.fleet import Fleet
     from pipelines.progress import Progress
     from pipelines.project import Project
@@ -44,7 +44,7 @@ def release(
             return await run(workspace, subject, other, fleet=fleet, progress=Progress(), promote=promote)
 
     served = served_already(workspace, subject) if incumbent is None else None
-    result = served or asyncio.run(against(workspace.incumbent(incumbent)))
+    result = served or run_async(against(workspace.incumbent(incumbent)))
     if as_json:
         emit(result.to_json())
     else:
