@@ -24,7 +24,7 @@ from pipelines.release_rules import is_repairable
 from pipelines.reporting import report, report_paths
 from pipelines.workspace import Workspace
 
-__all__ = ["Release", "existing_report", "paths_json", "release", "served_already"]
+__all__ = ["Release", "existing_report", "release", "served_already"]
 
 
 @dataclass(frozen=True)
@@ -61,19 +61,9 @@ class Release:
                 "generation": self.state.generation,
                 "serves": self.state.name,
             },
-            "reports": paths_json(self.reports),
+            "reports": self.reports.to_json(),
             "warnings": list(self.warnings),
         }
-
-
-def paths_json(paths: ReportPaths) -> dict[str, str]:
-    """Where a report's files lie."""
-    return {
-        "html": str(paths.html),
-        "markdown": str(paths.markdown),
-        "junit": str(paths.junit),
-        "json": str(paths.json),
-    }
 
 
 async def release(
@@ -196,7 +186,7 @@ def existing_report(registry: Registry, decision: Decision, directory: Path, pla
     """The report of a recorded decision, written again from the registry where its files are gone."""
     evidence = registry.evidence(decision.evidence_digest)
     found = report_paths(decision, directory)
-    if all(path.exists() for path in (found.html, found.markdown, found.junit, found.json)):
+    if found.exist():
         return found
     return report(
         decision,

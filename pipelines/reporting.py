@@ -60,13 +60,7 @@ def report_folder(decision: Decision, directory: Path) -> Path:
 
 def report_paths(decision: Decision, directory: Path) -> ReportPaths:
     """Where the files of one decision's report lie, or would."""
-    folder = report_folder(decision, directory)
-    return ReportPaths(
-        html=folder / "report.html",
-        markdown=folder / "summary.md",
-        junit=folder / "junit.xml",
-        json=folder / "decision.json",
-    )
+    return ReportPaths.below(report_folder(decision, directory))
 
 
 def failing_examples(answers: Sequence[Answer]) -> tuple[FailingExample, ...]:

@@ -1,8 +1,8 @@
 """Metrics: from outcomes to numbers with their uncertainty."""
 
 from evalharness.metrics.calibrated import Calibrations
-from evalharness.metrics.catalogue import EVENT_METRIC, METRICS, MetricSpec
+from evalharness.metrics.catalogue import METRICS, MetricSpec
 from evalharness.metrics.measure import compare, measure, rows_for
 from evalharness.metrics.measurement import Measurement
 
-__all__ = ["EVENT_METRIC", "METRICS", "Calibrations", "Measurement", "MetricSpec", "compare", "measure", "rows_for"]
+__all__ = ["METRICS", "Calibrations", "Measurement", "MetricSpec", "compare", "measure", "rows_for"]

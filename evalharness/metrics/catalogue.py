@@ -71,8 +71,3 @@ def _specs() -> tuple[MetricSpec, ...]:
 
 METRICS: Mapping[str, MetricSpec] = MappingProxyType({spec.name: spec for spec in _specs()})
 """Every metric by name."""
-
-EVENT_METRIC: Mapping[SetKind, str] = MappingProxyType(
-    {spec.set_kind: spec.name for spec in _specs() if spec.family == "rate" and spec.set_kind is not None}
-)
-"""The metric that counts the event of each kind of set."""

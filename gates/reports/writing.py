@@ -6,6 +6,7 @@ import os
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 from gates.reports.json_document import render_json
 from gates.reports.junit import render_junit
@@ -28,6 +29,29 @@ class ReportPaths:
     json: Path
     """The decision's summary and all that the page shows."""
 
+    @classmethod
+    def below(cls, directory: Path) -> Self:
+        """The four files in a folder, whether they are there or not."""
+        return cls(
+            html=directory / "report.html",
+            markdown=directory / "summary.md",
+            junit=directory / "junit.xml",
+            json=directory / "decision.json",
+        )
+
+    def exist(self) -> bool:
+        """Whether all four are there."""
+        return all(path.exists() for path in (self.html, self.markdown, self.junit, self.json))
+
+    def to_json(self) -> dict[str, str]:
+        """The four paths as plain JSON data."""
+        return {
+            "html": str(self.html),
+            "markdown": str(self.markdown),
+            "junit": str(self.junit),
+            "json": str(self.json),
+        }
+
 
 def write_report(report: ReportInput, directory: Path) -> ReportPaths:
     """Write ``report.html``, ``summary.md``, ``junit.xml`` and ``decision.json``; existing ones are replaced.
@@ -38,12 +62,7 @@ def write_report(report: ReportInput, directory: Path) -> ReportPaths:
     Raises:
         InfrastructureError: the directory or a file cannot be written.
     """
-    paths = ReportPaths(
-        html=directory / "report.html",
-        markdown=directory / "summary.md",
-        junit=directory / "junit.xml",
-        json=directory / "decision.json",
-    )
+    paths = ReportPaths.below(directory)
     contents = {
         paths.html: render_html(report),
         paths.markdown: render_markdown(report),

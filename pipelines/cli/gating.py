@@ -32,7 +32,6 @@ def gate(
     from gates.gate import gate as decide
     from gates.policy import load_policy
     from pipelines.decision_files import write_decision
-    from pipelines.release import paths_json
     from pipelines.reporting import report as write_report
 
     found = load_policy(policy)
@@ -45,7 +44,7 @@ def gate(
     if report is not None:
         paths = write_report(decision, subject.evidence, found.policy, report, outcomes=subject.outcomes)
     if as_json:
-        emit({**decision.summary(), "reports": None if paths is None else paths_json(paths)})
+        emit({**decision.summary(), "reports": None if paths is None else paths.to_json()})
     else:
         show_decision(decision, stdout())
         if paths is not None:

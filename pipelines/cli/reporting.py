@@ -30,7 +30,6 @@ def report(
     from gates.registry import Registry
     from pipelines.decision_files import read_decision
     from pipelines.project import Project
-    from pipelines.release import paths_json
     from pipelines.reporting import report as write
 
     if Path(decision).is_file():
@@ -53,6 +52,6 @@ def report(
             plan=None if found.plan_digest is None else registry.plan(found.plan_digest),
         )
     if as_json:
-        emit({"reports": paths_json(paths)})
+        emit({"reports": paths.to_json()})
     else:
         print(paths.html)
