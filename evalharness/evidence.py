@@ -16,7 +16,7 @@ class Estimate(Record):
 
     metric: str
     """What was measured, e.g. ``pass_rate``."""
-    arm: Literal["candidate", "incumbent"] = "candidate"
+    arm: Literal["candidate", "incumbent", "anchor"] = "candidate"
     """Whose number it is."""
     cell: Mapping[str, str] = Field(default_factory=dict)
     """Set kind and dimension values it is about; empty: everything."""
@@ -100,6 +100,21 @@ class Provenance(Record):
     """Anything else worth keeping: engine versions, loads, counts."""
 
 
+class Look(Record):
+    """One look at a run while it went on: what was known then, and what it settled."""
+
+    stage: int
+    """The stage that was running."""
+    number: int
+    """Which look of the stage, 1 being the first."""
+    prompts: int
+    """Prompts of the candidate answered by then, over all stages."""
+    calibrations: tuple[Calibration, ...] = ()
+    """The judge's error as it was known then."""
+    settled: Mapping[str, Literal["pass", "fail", "futile"]] = Field(default_factory=dict)
+    """Checks that stopped at this look, and why."""
+
+
 class Evidence(Record):
     """What was measured for one subject, and everything needed to check it."""
 
@@ -113,6 +128,10 @@ class Evidence(Record):
     """Name of the incumbent in the same outcomes, where there is one."""
     incumbent_digest: Digest | None = None
     """Digest of the incumbent's manifest."""
+    anchor_name: str | None = None
+    """Name of the fixed version in the same outcomes, where a check compares with one."""
+    anchor_digest: Digest | None = None
+    """Digest of its manifest."""
     set_digests: Mapping[str, Digest]
     """Digest of every set, by name."""
     judge_digest: Digest | None = None
@@ -121,6 +140,12 @@ class Evidence(Record):
     """The judge's measured error, per rubric."""
     plan_digest: Digest | None = None
     """The plan committed to before the run; None: unplanned."""
+    plan_index: int | None = None
+    """Place of the plan in the ledger; None: unplanned, or measured without a ledger."""
+    exploratory: int = Field(default=0, ge=0)
+    """Answers of the candidate that are older than the plan: they were there to be looked at when it was made."""
+    looks: tuple[Look, ...] = ()
+    """Every look at the run, in order: where it stopped, and why. The gate derives them again."""
     outcomes: Digest
     """Digest of the Parquet blob with the per-prompt outcomes of both arms."""
     outcome_rows: int

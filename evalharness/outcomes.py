@@ -3,7 +3,7 @@
 Columns (the Parquet schema; a documented file format):
 
 =================  =========================================================================================
-``arm``            ``candidate`` or ``incumbent``
+``arm``            ``candidate``, ``incumbent`` or ``anchor`` (a fixed earlier version)
 ``phase``          ``quality`` (scored answers) or ``latency`` (the pass of its own; its answers are not scored)
 ``set_kind``       ``golden``, ``adversarial`` or ``false_refusal``
 ``set_name``       name of the set
@@ -46,7 +46,8 @@ import pyarrow.parquet as pq
 from golden_sets.digests import Digest, digest_bytes
 from golden_sets.errors import InputError
 
-Arm = Literal["candidate", "incumbent"]
+Arm = Literal["candidate", "incumbent", "anchor"]
+ARMS: tuple[Arm, ...] = ("candidate", "incumbent", "anchor")
 Phase = Literal["quality", "latency"]
 Floats = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.int64]
@@ -161,7 +162,7 @@ class OutcomeTable:
     def arms(self) -> tuple[Arm, ...]:
         """The arms that have rows."""
         present = set(self.frame["arm"].unique())
-        return tuple(a for a in ("candidate", "incumbent") if a in present)
+        return tuple(a for a in ARMS if a in present)
 
     def take(self, mask: npt.NDArray[np.bool_]) -> OutcomeTable:
         """The rows where ``mask`` is true."""

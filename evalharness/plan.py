@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any, Literal
 
 from pydantic import Field
 
+from evalharness.statistics import Spending
 from golden_sets.digests import Digest
 from golden_sets.records import Record, SetKind
 
 Purpose = Literal["display", "floor", "ceiling", "margin", "quantile", "calibration"]
+Basis = Literal["sample", "requests", "end"]
+"""Which outcomes a check rests on: ``sample``: the first of its own committed sample; ``requests``: every answer asked
+so far; ``end``: examined once, when the run is over (latency pass, the judge's own error)."""
 
 
 class Requirement(Record):
@@ -57,12 +62,20 @@ class PlannedCell(Record):
     """Expected rate (or discordance for a margin) that n was computed from."""
     rate_source: Literal["incumbent", "policy", "assumed", "none"]
     """Where that rate comes from."""
+    stage: int = Field(default=1, ge=1)
+    """The stage in which it is settled: that of the latest set it is about."""
+    basis: Basis = "sample"
+    """Which outcomes it rests on."""
     n_wanted: int = Field(ge=0)
-    """Prompts needed."""
+    """Prompts needed at most (over all looks)."""
+    n_fixed: int = Field(default=0, ge=0)
+    """Prompts a plan with a single look would need; 0: not sized."""
     n_available: int = Field(ge=0)
     """Prompts the sets hold in that cell."""
     n: int = Field(ge=0)
-    """Prompts that will be asked: the smaller of the two, at least what other checks in the same cell need."""
+    """Prompts it rests on at most: the first ``n`` of its sample (see `evalharness.drawing`)."""
+    looks: tuple[int, ...] = ()
+    """Of these, how many there are at each look; the last is ``n``. Empty: examined once, at the end."""
     power: float | None = None
     """Power at ``n`` for the expected rate."""
     note: str | None = None
@@ -86,6 +99,44 @@ class LatencyLoad(Record):
     """Requests per turn: the arms take turns in blocks, so that drift of the host hits both alike."""
 
 
+class Looks(Record):
+    """When a run is looked at, and how its error rates are spent over the looks."""
+
+    fractions: tuple[float, ...] = (1.0,)
+    """Share of each check's sample at each look, increasing, the last one 1."""
+    spending: Spending = "quadratic"
+    """How the alphas of pass and fail are spent."""
+    futility: Spending | None = "cubic"
+    """How the chance of a missed pass is spent on stopping early without one; None: only pass and fail stop early."""
+
+
+class Stratum(Record):
+    """Prompts of one set that belong to the same cells of every check."""
+
+    cell: Mapping[str, str]
+    """The dimension values they share."""
+    weight: float = Field(gt=0)
+    """What they count in numbers pooled over several strata, relative to the others of all sets; by default the number
+    of prompts that the set holds of them."""
+    available: int = Field(ge=1)
+    """Prompts that the set holds of them."""
+    prompts: tuple[str, ...]
+    """Ids of those that may be asked, in the order drawn."""
+
+
+class PlannedSet(Record):
+    """One set of a plan."""
+
+    kind: SetKind
+    """What the set is for."""
+    digest: Digest
+    """Digest of the set."""
+    stage: int = Field(default=1, ge=1)
+    """Sets of lower stages run first; a candidate that fails there never reaches this one."""
+    strata: tuple[Stratum, ...]
+    """Its prompts, stratum by stratum."""
+
+
 class Plan(Record):
     """What will be asked, how often, and why that many."""
 
@@ -95,26 +146,28 @@ class Plan(Record):
     """Channel and declared line of work, ``channel/line``: new subjects of one lineage are attempts."""
     policy_digest: Digest
     """The policy it was sized for."""
-    set_digests: Mapping[str, Digest]
-    """Digest of every set by name."""
+    sets: Mapping[str, PlannedSet]
+    """Every set by name, with the prompts that may be asked."""
     incumbent_digest: Digest | None
     """Manifest digest of the incumbent."""
+    anchor_digest: Digest | None = None
+    """Manifest digest of the fixed version that the policy's anchor checks compare with."""
     judge_digest: Digest | None
     """Digest of the judge."""
     alpha: float
-    """Error rate of every check."""
+    """Error rate of every check in this attempt."""
+    attempt: int = Field(default=1, ge=1)
+    """Which attempt of its lineage on these sets this is; the policy's rule makes ``alpha`` of it."""
+    looks: Looks = Looks()
+    """When the run is looked at; by default once, at the end."""
     joint_power: float
     """Power wanted for the whole policy."""
     repeats: int = Field(default=1, ge=1)
     """Independent samples per prompt."""
     seed: int = 0
     """Seed of the order in which prompts are drawn."""
-    prompts: Mapping[str, tuple[str, ...]]
-    """Ids of the prompts that will be asked, by set name, in the order drawn."""
     cells: tuple[PlannedCell, ...]
     """Every cell with its size."""
-    weights: Mapping[str, Mapping[str, float]] = Field(default_factory=dict)
-    """Weights by which a set's cells are pooled: set name -> stratum -> weight; default in proportion to the set."""
     labels_per_arm: int = Field(default=0, ge=0)
     """Labelled answers per rubric and arm for calibration."""
     latency: LatencyLoad | None = None
@@ -123,3 +176,13 @@ class Plan(Record):
     """What else decides the numbers, so that a change of it makes another plan: ``labels`` (source and seed),
     ``controls`` (digest of the file, null without), ``rubrics`` (digest by id), ``prices`` (of both arms, null where
     there is none)."""
+
+    @property
+    def set_digests(self) -> dict[str, Digest]:
+        """Digest of every set by name."""
+        return {name: planned.digest for name, planned in self.sets.items()}
+
+    @cached_property
+    def by_check(self) -> dict[str, PlannedCell]:
+        """The cells by the id of their check."""
+        return {cell.check: cell for cell in self.cells}

@@ -82,6 +82,10 @@ class CheckResult(Record):
     """Who answers for the threshold."""
     more: MoreData | None = None
     """What would settle it, when inconclusive."""
+    look: int | None = None
+    """At which planned look it stopped, 1 being the first; None: it was examined once, at the end."""
+    looks: int = 1
+    """How many looks were planned."""
 
 
 class Decision(Record):
@@ -113,6 +117,8 @@ class Decision(Record):
     """The plan; None: unplanned evidence."""
     alpha: float
     """Error rate of each check."""
+    attempt: int | None = None
+    """Which attempt of its lineage on these sets it was; None: unplanned evidence, not counted."""
     primary: str
     """The pre-registered check, the only one that may claim superiority."""
     superior: bool = False

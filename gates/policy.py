@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,6 +15,7 @@ from evalharness.metrics import METRICS, MetricSpec
 from golden_sets.records import Record, SetKind
 from golden_sets.yaml_files import read_yaml
 
+AttemptRule = Literal["constant", "spend"]
 Test = Literal["floor", "ceiling", "non_inferiority", "ratio_ceiling"]
 
 
@@ -37,6 +39,9 @@ class Check(Record):
     """How much worse than the incumbent is tolerated, in the metric's unit."""
     quantile: float | None = Field(default=None, gt=0, lt=1)
     """For latency metrics: which quantile."""
+    against: Literal["incumbent", "anchor"] = "incumbent"
+    """Whom a comparison is with: the incumbent, or the policy's fixed ``anchor``, so that ten small steps down from
+    one incumbent to the next do not add up."""
     waivable: bool = True
     """False: no waiver may lift it."""
     owner: str | None = None
@@ -54,6 +59,11 @@ class Check(Record):
         """True for checks whose block no other check can buy back."""
         kind = self.where.get("set")
         return self.spec.is_safety or kind in (SetKind.ADVERSARIAL.value, SetKind.FALSE_REFUSAL.value)
+
+    @property
+    def compares(self) -> bool:
+        """Whether it compares the candidate with another version."""
+        return self.test in ("non_inferiority", "ratio_ceiling")
 
     @property
     def set_kind(self) -> SetKind | None:
@@ -93,6 +103,8 @@ class Check(Record):
             raise ValueError(f"a {self.test} test {'takes no' if self.threshold is not None else 'needs a'} threshold")
         if (self.quantile is not None) != (spec.family == "quantile"):
             raise ValueError(f"metric {self.metric} {'takes no' if self.quantile is not None else 'needs a'} quantile")
+        if self.against == "anchor" and not self.compares:
+            raise ValueError(f"a {self.test} test compares with nobody: take 'against' away")
         if self.test == "non_inferiority" and spec.family != "rate":
             raise ValueError(f"metric {self.metric} has no paired difference: use floor, ceiling or ratio_ceiling")
         if self.test == "ratio_ceiling" and (spec.family != "ratio" or spec.better != "lower"):
@@ -135,8 +147,15 @@ class Policy(Record):
     """Power the planner sizes the whole policy for."""
     require_plan: bool | None = None
     """Whether unplanned evidence is refused; default: false for ``gate``, true for ``release``."""
-    labels_per_arm: int = Field(default=100, ge=0)
-    """Answers per rubric and arm that are labelled to measure the judge's error."""
+    labels_per_arm: int | None = Field(default=None, ge=0)
+    """Answers per rubric and arm that are labelled to measure the judge's error; default: as many as the checks need,
+    at least 50."""
+    attempts: AttemptRule = "constant"
+    """What a further attempt of the same lineage on the same sets costs: ``constant``: every attempt has ``alpha``, so
+    the error rate holds for each subject; ``spend``: attempt k has 6 alpha / (pi k)^2, so it holds for all attempts of
+    a lineage together."""
+    anchor: str | None = None
+    """Name or digest of the fixed version that checks ``against: anchor`` compare with."""
 
     @field_validator("version", mode="before")
     @classmethod
@@ -151,7 +170,22 @@ class Policy(Record):
             raise ValueError(f"check ids must be unique: {', '.join(doubled)}")
         if self.primary not in ids:
             raise ValueError(f"primary names '{self.primary}', which is no check of this policy")
+        anchored = [c.id for c in self.checks if c.against == "anchor"]
+        if bool(anchored) != (self.anchor is not None):
+            raise ValueError(
+                f"check '{anchored[0]}' is against an anchor: name the version under 'anchor'"
+                if anchored
+                else "an anchor is named, but no check is 'against: anchor'"
+            )
         return self
+
+    def alpha_of(self, attempt: int) -> float:
+        """The one-sided error rate of every check in attempt 1, 2, ... of a lineage on the same sets.
+
+        ``spend`` takes 6 alpha / (pi k)^2: the sum over all attempts is alpha (the series of Bonferroni levels by
+        which alpha-investing is introduced, Foster and Stine, JRSS B 70 (2008) 429).
+        """
+        return self.alpha if self.attempts == "constant" else 6 * self.alpha / (math.pi * attempt) ** 2
 
     @cached_property
     def by_id(self) -> dict[str, Check]:
