@@ -214,14 +214,15 @@ class OutcomeTable:
         homeless = self.frame[columns].isna().any(axis=1) if columns else pd.Series(False, index=self.frame.index)
         return [str(x) for x in self.frame["prompt_id"][homeless]]
 
-    def with_incumbent(self, other: OutcomeTable) -> OutcomeTable:
-        """This table's candidate beside the candidate of ``other``, which becomes the incumbent.
+    def with_arm(self, arm: Arm, other: OutcomeTable) -> OutcomeTable:
+        """This table with the candidate of ``other`` as its incumbent or anchor, in place of any it had.
 
         Raises:
             InputError: as :meth:`from_frame`.
         """
-        theirs = other.arm("candidate").frame.assign(arm="incumbent")
-        return OutcomeTable.from_frame(pd.concat([self.arm("candidate").frame, theirs], ignore_index=True))
+        theirs = other.arm("candidate").frame.assign(arm=arm)
+        mine = self.take((self.frame["arm"] != arm).to_numpy())
+        return OutcomeTable.from_frame(pd.concat([mine.frame, theirs], ignore_index=True))
 
     # -- arrays --------------------------------------------------------------------------------------------
 

@@ -78,6 +78,8 @@ class PlannedCell(Record):
     """Of these, how many there are at each look; the last is ``n``. Empty: examined once, at the end."""
     power: float | None = None
     """Power at ``n`` for the expected rate."""
+    power_wanted: float | None = None
+    """Power it was sized for: its share of the joint power; null where it was not sized."""
     note: str | None = None
     """Anything a person should know."""
 

@@ -74,14 +74,22 @@ def measure(
     return rates.pass_rate(spec, mine, arm, calibrations)
 
 
-def compare(metric: str, rows: OutcomeTable, *, calibrations: Calibrations) -> Measurement:
-    """Candidate against incumbent on the same prompts: a difference for rates, a ratio for ratios of sums.
+def compare(
+    metric: str, rows: OutcomeTable, *, calibrations: Calibrations, reference: Arm = "incumbent"
+) -> Measurement:
+    """Candidate against a reference on the same prompts: a difference for rates, a ratio for ratios of sums.
+
+    Args:
+        metric: a name of ``METRICS``.
+        rows: rows of both arms, already restricted to the cell.
+        calibrations: the judge's measured error.
+        reference: the incumbent or the anchor; both are treated alike.
 
     Raises:
         InputError: a metric that cannot be compared in pairs, or arms that did not answer the same prompts.
     """
     spec = METRICS[metric]
-    pairs = paired.Pairs.of(rows.arm("candidate"), rows.arm("incumbent"))
+    pairs = paired.Pairs.of(rows.arm("candidate"), rows.arm(reference))
     if spec.family == "ratio":
         return paired.ratio(spec, pairs, calibrations)
     if spec.family == "rate":
