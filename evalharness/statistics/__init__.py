@@ -48,6 +48,7 @@ from evalharness.statistics.sequential_design import (
     design_sequence,
     floor_counts,
 )
+from evalharness.statistics.sequential_levels import design_for, look_alphas, overall_level
 from evalharness.statistics.sizing import (
     Direction,
     labels_for_margin,
@@ -85,6 +86,7 @@ __all__ = [
     "cohen_kappa",
     "corrected_rate_interval",
     "crossing",
+    "design_for",
     "design_sequence",
     "drift_for_power",
     "effective_sample_size",
@@ -94,8 +96,10 @@ __all__ = [
     "kappa_interval",
     "labels_for_margin",
     "log_ratio_interval",
+    "look_alphas",
     "mean_sequence",
     "mean_sequence_interval",
+    "overall_level",
     "p_value_by_inversion",
     "paired_interval",
     "paired_lower",
