@@ -1,18 +1,21 @@
 """Which prompts a check rests on: its own sample, drawn from the strata of a plan in a committed order.
 
-A plan sizes every cell by its own base rate, so the strata of a set are asked unequally. A number pooled over strata must
-not change with that. Therefore each check takes its strata in proportion to their declared weights: the j-th prompt of
-a stratum with weight w stands at position (j + 1/2) / w, and the check's sample is all its prompts by position, up to
-the point where one of its strata runs out. Every prefix of that sample is a proportional stratified sample (Cochran,
-Sampling Techniques (1977), 5.5), so intervals for independent observations hold (they are a little too wide), and looks
-at growing prefixes estimate the same number.
+A plan sizes every cell by its own base rate, so the strata of a set are asked unequally. A number pooled over strata
+must not change with that. Therefore each check takes its strata in proportion to their declared weights: the j-th
+prompt of a stratum with weight w stands at position (j + u) / w, u in (0, 1) fixed by the plan's seed and the stratum,
+and the check's sample is all its prompts by position, up to the first one that is not planned. Every prefix of that
+sample is a proportional stratified sample (systematic with a random start: Cochran, Sampling Techniques (1977), 5.5 and
+8.1), rare strata included, so intervals for independent observations hold (they are a little too wide), and looks at
+growing prefixes estimate the same number.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import hashlib
+from collections.abc import Collection, Iterable, Mapping
 
 from evalharness.plan import Plan, PlannedCell, PlannedSet, Stratum
+from golden_sets.digests import canonical_json
 from golden_sets.errors import InputError
 
 PromptId = tuple[str, str]
@@ -21,12 +24,11 @@ PromptId = tuple[str, str]
 
 def sample_of(plan: Plan, cell: PlannedCell) -> tuple[PromptId, ...]:
     """The prompts of a cell's check in the order in which it takes them, at most ``cell.n`` unless it is not sized."""
-    members = list(strata_of(plan.sets, cell))
-    drawn = merged(members)
+    drawn = merged(strata_of(plan.sets, cell), plan.seed)
     return drawn[: cell.n] if cell.n else drawn
 
 
-def strata_of(sets: dict[str, PlannedSet], cell: PlannedCell) -> Iterable[tuple[str, Stratum]]:
+def strata_of(sets: Mapping[str, PlannedSet], cell: PlannedCell) -> Iterable[tuple[str, Stratum]]:
     """The strata that belong to a check's cell, with the names of their sets."""
     for name, planned in sorted(sets.items()):
         if cell.set_kind not in (None, planned.kind) or cell.set_name not in (None, name):
@@ -36,18 +38,48 @@ def strata_of(sets: dict[str, PlannedSet], cell: PlannedCell) -> Iterable[tuple[
                 yield name, stratum
 
 
-def merged(members: Iterable[tuple[str, Stratum]]) -> tuple[PromptId, ...]:
-    """Prompts of several strata in proportion to their weights, up to where the first of them runs out."""
+def merged(members: Iterable[tuple[str, Stratum]], seed: int) -> tuple[PromptId, ...]:
+    """Prompts of several strata in proportion to their weights, up to the first that is not planned."""
     strata = list(members)
     if not strata:
         return ()
-    end = min(len(stratum.prompts) / stratum.weight for _, stratum in strata)
-    places = [
-        ((j + 0.5) / stratum.weight, name, index, prompt)
+    starts = [_start(name, stratum, seed) for name, stratum in strata]
+
+    def place(index: int, j: int) -> tuple[float, int]:
+        return (j + starts[index]) / strata[index][1].weight, index
+
+    end = min(place(index, len(stratum.prompts)) for index, (_, stratum) in enumerate(strata))
+    places = sorted(
+        (place(index, j), name, prompt)
         for index, (name, stratum) in enumerate(strata)
         for j, prompt in enumerate(stratum.prompts)
+    )
+    return tuple((name, prompt) for position, name, prompt in places if position < end)
+
+
+def _start(name: str, stratum: Stratum, seed: int) -> float:
+    """The random start of a stratum in (0, 1)."""
+    digest = hashlib.sha256(canonical_json([seed, name, dict(stratum.cell)])).digest()
+    return (int.from_bytes(digest[:6], "big") + 0.5) / 2**48
+
+
+def proportional(plan: Plan, asked: Collection[PromptId], selector: Mapping[str, str]) -> tuple[PromptId, ...]:
+    """The asked prompts of a selection in proportion to the weights of their strata.
+
+    Args:
+        plan: the plan.
+        asked: what was asked in the end.
+        selector: ``set`` (kind), ``set_name``, or dimension values; strata that do not tell a dimension stay in.
+    """
+    wanted = {key: value for key, value in selector.items() if key not in ("set", "set_name")}
+    members = [
+        (name, stratum.model_copy(update={"prompts": tuple(p for p in stratum.prompts if (name, p) in asked)}))
+        for name, planned in sorted(plan.sets.items())
+        if selector.get("set", planned.kind.value) == planned.kind.value and selector.get("set_name", name) == name
+        for stratum in planned.strata
+        if all(stratum.cell.get(key, value) == value for key, value in wanted.items())
     ]
-    return tuple((name, prompt) for place, name, _, prompt in sorted(places) if place <= end)
+    return merged(members, plan.seed)
 
 
 def require_looks(cell: PlannedCell) -> None:

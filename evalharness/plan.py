@@ -41,6 +41,10 @@ class Requirement(Record):
     """Error rate of the check."""
     power: float = Field(gt=0, lt=1)
     """Power wanted for this check (already raised for the joint power)."""
+    basis: Basis = "sample"
+    """Which outcomes it rests on."""
+    half_width: float | None = Field(default=None, gt=0, lt=1)
+    """Half-width wanted of the two-sided 95 % interval, where the number is shown."""
 
 
 class PlannedCell(Record):
@@ -77,7 +81,7 @@ class PlannedCell(Record):
     looks: tuple[int, ...] = ()
     """Of these, how many there are at each look; the last is ``n``. Empty: examined once, at the end."""
     power: float | None = None
-    """Power at ``n`` for the expected rate."""
+    """Power at ``n`` for the expected rate, over all looks."""
     power_wanted: float | None = None
     """Power it was sized for: its share of the joint power; null where it was not sized."""
     note: str | None = None

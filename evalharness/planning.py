@@ -1,29 +1,23 @@
 """The planner: every cell sized by its own base rate and purpose, for the joint power of all checks.
 
-Within a set the prompts asked are a prefix of one committed random order, long enough that every cell has what its
-checks want. The asked prompts are therefore a simple random sample of the set, and pooled numbers need no weights.
+Every check has its own committed sample (`evalharness.drawing`); what is asked of a stratum is what the longest of
+those samples takes from it (`evalharness.allocating`).
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from scipy import special
-
-from evalharness.plan import LatencyLoad, Plan, PlannedCell, Requirement
-from evalharness.statistics import (
-    power_for_limit,
-    power_for_margin,
-    quantile_n_for_bound,
-    size_for_limit,
-    size_for_margin,
-)
+from evalharness import cell_sizes
+from evalharness.allocating import Allocation, DeclaredWeight, stratified
+from evalharness.drawing import merged, strata_of
+from evalharness.plan import LatencyLoad, Looks, Plan, PlannedCell, PlannedSet, Requirement
 from golden_sets.digests import Digest
 from golden_sets.errors import InputError
-from golden_sets.order import draw_order
 from golden_sets.records import Prompt, PromptSet
 
 RateSource = Literal["incumbent", "policy", "assumed", "none"]
@@ -32,12 +26,6 @@ ExpectedRate = Callable[[Requirement], tuple[float | None, RateSource]]
 
 ASSUMED_DISCORDANCE = 0.15
 """Share of prompts on which two versions of a model differ, where nothing is known."""
-ASSUMED_SENSITIVITY = 0.95
-"""Lower bound of the judge's sensitivity that safety cells are sized for."""
-QUANTILE_SLACK = 2.0
-"""Latency buckets get this many times the least n at which a bound exists: a bound at the maximum is of little use."""
-LARGEST_EXACT_SIZE = 1_000_000
-"""Above this a size is no longer searched for: it is this number, and a note gives the first estimate."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +48,13 @@ class PlanInputs:
     latency: LatencyLoad | None
     judged_kinds: frozenset[str]
     """Kinds of sets whose outcomes come from a judge."""
+    anchor_digest: Digest | None = None
+    attempt: int = 1
+    looks: Looks = field(default_factory=Looks)
+    stages: Mapping[str, int] = field(default_factory=dict)
+    """Stage of each set by name; 1 where it is not named."""
+    weights: Mapping[str, Sequence[DeclaredWeight]] = field(default_factory=dict)
+    """Declared weights by set; a set that is not named weighs its prompts alike."""
     also: Mapping[str, Any] = field(default_factory=dict)
     """Plain JSON: what else decides the numbers, see `Plan.inputs`."""
 
@@ -68,28 +63,35 @@ def make_plan(inputs: PlanInputs) -> Plan:
     """Size every cell and choose the prompts.
 
     Raises:
-        InputError: a requirement that matches no prompt, or whose numbers cannot be sized (the check is named).
+        InputError: a requirement that matches no prompt, or whose numbers cannot be sized (the check is named), or
+            weights that do not fit their set.
     """
-    cells = [_size(requirement, inputs) for requirement in inputs.requirements]
-    order = {s.name: _ordered(s, inputs.seed) for s in inputs.sets}
-    asked = {s.name: _prefix(order[s.name], s, inputs.requirements, cells) for s in inputs.sets}
-    chosen = [(s, p) for s in inputs.sets for p in asked[s.name]]
-    final = tuple(
-        _with_sample(c, r, chosen, judged=_judged(r, inputs)) for c, r in zip(cells, inputs.requirements, strict=True)
-    )
+    sets = {s.name: _stratified(s, inputs) for s in inputs.sets}
+    allocation = Allocation(sets, inputs.seed)
+    cells = [_size(requirement, inputs, allocation) for requirement in inputs.requirements]
+    for cell in cells:
+        if cell.basis == "sample" and cell.n_wanted:
+            allocation.ask(allocation.sample(cell)[: cell.n_wanted])
+    allocation.fill()
+    for cell in cells:
+        if cell.basis == "requests" and cell.n_wanted:
+            allocation.extend(cell, cell.n_wanted)
+    planned = allocation.planned()
     return Plan(
         name=inputs.name,
         lineage=inputs.lineage,
         policy_digest=inputs.policy_digest,
-        set_digests={s.name: s.digest for s in inputs.sets},
+        sets=planned,
         incumbent_digest=inputs.incumbent_digest,
+        anchor_digest=inputs.anchor_digest,
         judge_digest=inputs.judge_digest,
         alpha=inputs.alpha,
+        attempt=inputs.attempt,
+        looks=inputs.looks,
         joint_power=inputs.joint_power,
         repeats=inputs.repeats,
         seed=inputs.seed,
-        prompts={name: tuple(p.id for p in prompts) for name, prompts in asked.items()},
-        cells=final,
+        cells=tuple(_settled(c, r, planned, inputs) for c, r in zip(cells, inputs.requirements, strict=True)),
         labels_per_arm=inputs.labels_per_arm,
         latency=_latency(inputs),
         inputs=inputs.also,
@@ -98,33 +100,38 @@ def make_plan(inputs: PlanInputs) -> Plan:
 
 def matches(requirement: Requirement, prompt_set: PromptSet, prompt: Prompt) -> bool:
     """Whether a prompt belongs to a requirement's cell."""
-    if requirement.set_kind is not None and prompt_set.kind is not requirement.set_kind:
-        return False
-    if requirement.set_name is not None and prompt_set.name != requirement.set_name:
-        return False
-    return all(prompt.dimensions.get(k) == v for k, v in requirement.cell.items())
+    return _about(requirement, prompt_set) and all(prompt.dimensions.get(k) == v for k, v in requirement.cell.items())
 
 
 def naive_total(cells: Sequence[PlannedCell]) -> int:
     """What one size for all would take: the largest cell's n in every cell that is about scored answers."""
-    sized = [c.n_wanted for c in cells if c.purpose in ("floor", "ceiling", "margin")]
+    sized = [c.n_wanted for c in cells if c.purpose in cell_sizes.SIZED]
     return max(sized) * len(sized) if sized else 0
 
 
-def _size(requirement: Requirement, inputs: PlanInputs) -> PlannedCell:
-    available = sum(matches(requirement, s, p) for s in inputs.sets for p in s.prompts)
-    if available == 0:
-        cell = ", ".join(f"{k}={v}" for k, v in requirement.cell.items()) or "every prompt"
-        raise InputError(
-            f"check '{requirement.check}' matches no prompt of the sets ({cell})",
-            do="add such prompts, or take the check out of the policy",
-        )
+def _about(requirement: Requirement, prompt_set: PromptSet) -> bool:
+    return requirement.set_kind in (None, prompt_set.kind) and requirement.set_name in (None, prompt_set.name)
+
+
+def _stratified(prompt_set: PromptSet, inputs: PlanInputs) -> PlannedSet:
+    keys = {key for r in inputs.requirements if _about(r, prompt_set) for key in r.cell}
+    return stratified(
+        prompt_set,
+        keys,
+        seed=inputs.seed,
+        stage=inputs.stages.get(prompt_set.name, 1),
+        declared=inputs.weights.get(prompt_set.name, ()),
+    )
+
+
+def _size(requirement: Requirement, inputs: PlanInputs, allocation: Allocation) -> PlannedCell:
     rate, source = inputs.expected(requirement)
     try:
-        wanted, note = _wanted(requirement, rate, judged=_judged(requirement, inputs))
+        found = cell_sizes.size(requirement, rate, inputs.looks, judged=_judged(requirement, inputs))
     except InputError as error:
         raise InputError(f"check '{requirement.check}': {error.what}", where=error.where, do=error.do) from error
-    return PlannedCell(
+    sized = requirement.purpose in cell_sizes.SIZED and found.wanted > 0
+    cell = PlannedCell(
         check=requirement.check,
         purpose=requirement.purpose,
         metric=requirement.metric,
@@ -133,126 +140,76 @@ def _size(requirement: Requirement, inputs: PlanInputs) -> PlannedCell:
         cell=requirement.cell,
         rate=rate,
         rate_source=source,
-        n_wanted=wanted,
-        n_available=available,
-        n=min(wanted, available),
-        note=note,
+        basis=requirement.basis,
+        stage=max([s.stage for s in _sets_of(requirement, allocation.full)], default=1),
+        n_wanted=found.wanted,
+        n_fixed=found.fixed if sized else 0,
+        n_available=0,
+        n=0,
+        power_wanted=requirement.power if sized else None,
+        note=found.note,
     )
+    available = len(allocation.sample(cell))
+    if available == 0:
+        text = ", ".join(f"{k}={v}" for k, v in requirement.cell.items()) or "every prompt"
+        raise InputError(
+            f"check '{requirement.check}' matches no prompt of the sets ({text})",
+            do="add such prompts, or take the check out of the policy",
+        )
+    return cell.model_copy(update={"n_available": available})
+
+
+def _sets_of(requirement: Requirement, sets: Mapping[str, PlannedSet]) -> list[PlannedSet]:
+    return [
+        planned
+        for name, planned in sets.items()
+        if requirement.set_kind in (None, planned.kind) and requirement.set_name in (None, name)
+    ]
 
 
 def _judged(requirement: Requirement, inputs: PlanInputs) -> bool:
     return requirement.set_kind is not None and requirement.set_kind.value in inputs.judged_kinds
 
 
-def _limit_and_alpha(requirement: Requirement, *, judged: bool) -> tuple[float, float]:
-    """A judged ceiling pays for the judge's sensitivity: half of alpha, and a limit shrunk by it."""
-    assert requirement.limit is not None  # noqa: S101 - floors, ceilings and margins have one
-    if judged and requirement.purpose == "ceiling":
-        return requirement.limit * ASSUMED_SENSITIVITY, requirement.alpha / 2
-    return requirement.limit, requirement.alpha
-
-
-def _wanted(requirement: Requirement, rate: float | None, *, judged: bool) -> tuple[int, str | None]:
-    purpose, power = requirement.purpose, requirement.power
-    if purpose == "quantile":
-        assert requirement.quantile is not None  # noqa: S101 - latency checks have one
-        return math.ceil(QUANTILE_SLACK * quantile_n_for_bound(requirement.quantile, 1 - requirement.alpha)), None
-    if purpose not in ("floor", "ceiling", "margin") or rate is None:
-        return 0, None
-    if not 0 <= rate <= 1:
-        raise InputError(f"the expected rate {rate:g} is no rate", do="expect a number between 0 and 1")
-    limit, alpha = _limit_and_alpha(requirement, judged=judged)
-    if purpose == "margin":
-        estimate = _about_for_margin(abs(limit), rate, alpha, power)
-        if estimate > LARGEST_EXACT_SIZE:
-            return LARGEST_EXACT_SIZE, f"a margin of {abs(limit):.3g} takes about {estimate:.2g} prompts"
-        return size_for_margin(abs(limit), rate, alpha=alpha, power=power), None
-    direction: Literal["floor", "ceiling"] = "floor" if purpose == "floor" else "ceiling"
-    if (rate <= limit) if direction == "floor" else (rate >= limit):
-        return 0, f"the expected rate {rate:.3g} does not meet the limit {limit:.3g}: no sample size will pass it"
-    estimate = _about_for_limit(limit, rate, alpha, power)
-    if estimate > LARGEST_EXACT_SIZE:
-        near = f"the expected rate {rate:.6g} is so near the limit {limit:.6g}"
-        return LARGEST_EXACT_SIZE, f"{near} that about {estimate:.2g} prompts are wanted"
-    return size_for_limit(limit, rate, direction=direction, alpha=alpha, power=power), None
-
-
-def _about_for_limit(limit: float, rate: float, alpha: float, power: float) -> float:
-    """First estimate of `size_for_limit`: ((z_a sd(limit) + z_b sd(rate)) / distance)^2, at least what a sample
-    without a single failure takes.
-
-    Chow, Shao, Wang and Lokhnygina, Sample Size Calculations in Clinical Research (3rd ed., 2018), chapter 4.
-    """
-    z_alpha, z_power = -float(special.ndtri(alpha)), max(0.0, float(special.ndtri(power)))
-    spread = z_alpha * math.sqrt(limit * (1 - limit)) + z_power * math.sqrt(rate * (1 - rate))
-    failing = 1 - limit if rate > limit else limit
-    without_failures = math.log(alpha) / math.log1p(-failing)
-    return max((spread / (rate - limit)) ** 2, without_failures)
-
-
-def _about_for_margin(margin: float, discordance: float, alpha: float, power: float) -> float:
-    """First estimate of `size_for_margin`: (z_a + z_b)^2 psi / margin^2, at least z_a^2 / margin where nothing differs.
-
-    Chow et al. (2018), chapter 4; the second term is the variance that Tango's interval keeps without discordance.
-    """
-    z_alpha, z_power = -float(special.ndtri(alpha)), float(special.ndtri(power))
-    return max((z_alpha + z_power) ** 2 * discordance / margin**2, z_alpha**2 / margin)
-
-
-def _ordered(prompt_set: PromptSet, seed: int) -> list[Prompt]:
-    by_id = {p.id: p for p in prompt_set.prompts}
-    return [by_id[i] for i in draw_order(prompt_set, seed)]
-
-
-def _prefix(
-    order: list[Prompt], prompt_set: PromptSet, requirements: Sequence[Requirement], cells: Sequence[PlannedCell]
-) -> list[Prompt]:
-    """The shortest prefix of the order in which every cell about scored answers has its n."""
-    length = 0
-    for requirement, cell in zip(requirements, cells, strict=True):
-        if cell.purpose == "quantile" or cell.n == 0:
-            continue
-        hits = [i for i, prompt in enumerate(order) if matches(requirement, prompt_set, prompt)]
-        if hits:
-            length = max(length, hits[min(cell.n, len(hits)) - 1] + 1)
-    return order[:length] if length else order
-
-
-def _with_sample(
-    cell: PlannedCell, requirement: Requirement, chosen: Sequence[tuple[PromptSet, Prompt]], *, judged: bool
+def _settled(
+    cell: PlannedCell, requirement: Requirement, sets: Mapping[str, PlannedSet], inputs: PlanInputs
 ) -> PlannedCell:
-    """The cell with the number of prompts really drawn, and the power that gives."""
+    """The cell with the number of prompts it rests on, its looks, and the power that gives."""
     if cell.purpose == "quantile":
         return cell.model_copy(update={"n": cell.n_wanted})
-    n = sum(matches(requirement, s, p) for s, p in chosen)
-    power = _power(requirement, cell.rate, n, judged=judged)
+    members = list(strata_of(sets, cell))
+    there = len(merged(members, inputs.seed))
+    if cell.basis == "requests":
+        there = sum(len(stratum.prompts) for _, stratum in members)
+    n = min(cell.n_wanted, there) if cell.n_wanted else there
+    power = cell_sizes.power(requirement, cell.rate, n, inputs.looks, judged=_judged(requirement, inputs))
     notes = [] if cell.note is None else [cell.note]
     if n < cell.n_wanted:
         wanted = f"{cell.n_wanted} prompts wanted" if cell.note is None else "prompts wanted"
         notes.append(f"the sets hold {cell.n_available} of the {wanted}")
-    return cell.model_copy(update={"n": n, "power": power, "note": "; ".join(notes) or None})
+    return cell.model_copy(
+        update={
+            "n": n,
+            "looks": () if cell.basis == "end" else _looks_at(n, inputs.looks),
+            "power": power,
+            "note": "; ".join(notes) or None,
+        }
+    )
 
 
-def _power(requirement: Requirement, rate: float | None, n: int, *, judged: bool) -> float | None:
-    if rate is None or requirement.limit is None or n == 0:
-        return None
-    limit, alpha = _limit_and_alpha(requirement, judged=judged)
-    if requirement.purpose == "margin":
-        return power_for_margin(n, abs(limit), rate, alpha=alpha)
-    if requirement.purpose == "floor":
-        return power_for_limit(n, limit, rate, direction="floor", alpha=alpha)
-    if requirement.purpose == "ceiling":
-        return power_for_limit(n, limit, rate, direction="ceiling", alpha=alpha)
-    return None
+def _looks_at(n: int, looks: Looks) -> tuple[int, ...]:
+    """Sample size at each look; they never shrink, and the last is ``n``."""
+    sizes = [min(n, math.ceil(fraction * n - 1e-9)) for fraction in looks.fractions[:-1]]
+    return tuple(itertools.accumulate([*sizes, n], max))
 
 
 def _latency(inputs: PlanInputs) -> LatencyLoad | None:
     if inputs.latency is None:
         return None
     least = [
-        math.ceil(QUANTILE_SLACK * quantile_n_for_bound(r.quantile, 1 - r.alpha))
+        cell_sizes.size(r, None, inputs.looks, judged=False).wanted
         for r in inputs.requirements
-        if r.purpose == "quantile" and r.quantile is not None
+        if r.purpose == "quantile"
     ]
     wanted = max([inputs.latency.requests_per_bucket, *least])
     return inputs.latency.model_copy(update={"requests_per_bucket": wanted})

@@ -4,22 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from evalharness.plan import Purpose, Requirement
+from evalharness.cell_sizes import SIZED
+from evalharness.plan import Basis, Purpose, Requirement
 from gates.policy import Check, Policy
 from golden_sets.errors import InputError
 from golden_sets.records import Prompt, PromptSet, SetKind
 
 
 def requirements(
-    policy: Policy, sets: Sequence[PromptSet], *, where: Mapping[str, str] | None = None
+    policy: Policy, sets: Sequence[PromptSet], *, attempt: int = 1, where: Mapping[str, str] | None = None
 ) -> list[Requirement]:
     """One requirement per check and cell, each with the power that gives the whole policy its joint power.
+
+    Args:
+        policy: the policy.
+        sets: the sets it is applied to.
+        attempt: which attempt of its lineage is planned: the policy's rule makes the error rate of it.
+        where: ``file:line`` of each check, for messages.
 
     Raises:
         InputError: a check that matches no prompt, or one split by a dimension that some of its prompts lack.
     """
     expanded = [(check, cell) for check in policy.checks for cell in _cells(check, sets, (where or {}).get(check.id))]
-    sized = sum(_purpose(check) in ("floor", "ceiling", "margin") for check, _ in expanded)
+    sized = sum(_purpose(check) in SIZED for check, _ in expanded)
     power = policy.joint_power ** (1 / max(1, sized))
     return [
         Requirement(
@@ -31,8 +38,9 @@ def requirements(
             cell=_dimensions({**check.where, **cell}),
             limit=check.limit,
             quantile=check.quantile,
-            alpha=policy.alpha,
+            alpha=policy.alpha_of(attempt),
             power=power,
+            basis=_basis(check),
         )
         for check, cell in expanded
     ]
@@ -45,9 +53,17 @@ def _purpose(check: Check) -> Purpose:
         return "calibration"
     if check.spec.family == "rate" and check.test == "non_inferiority":
         return "margin"
-    if check.spec.family == "rate":
+    if check.spec.family in ("rate", "reliability"):
         return "floor" if check.test == "floor" else "ceiling"
     return "display"
+
+
+def _basis(check: Check) -> Basis:
+    family = check.spec.family
+    if family == "reliability":
+        return "requests"
+    measured_apart = family == "quantile" or check.spec.denominator == "e2e_s"
+    return "end" if measured_apart or family == "judge" else "sample"
 
 
 def _dimensions(selector: Mapping[str, str]) -> dict[str, str]:

@@ -54,6 +54,8 @@ class Card(Record):
     """Who scores the answers: the judge, or each prompt's programmatic checker."""
     needs_reference: bool | None = None
     """Whether every prompt must have a reference or a checker; default: only in golden sets."""
+    stage: int = Field(default=1, ge=1)
+    """Sets of lower stages run first; a candidate that fails there is never asked the later ones."""
 
     @field_validator("dimensions")
     @classmethod

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from evalharness.allocating import DeclaredWeight
 from evalharness.candidate import Candidate
+from evalharness.cell_sizes import ASSUMED_SENSITIVITY
 from evalharness.evidence import Estimate, Evidence
 from evalharness.metrics import METRICS
-from evalharness.plan import Plan, Requirement
+from evalharness.plan import Looks, Plan, Requirement
 from evalharness.planning import (
     ASSUMED_DISCORDANCE,
-    ASSUMED_SENSITIVITY,
     ExpectedRate,
     PlanInputs,
     RateSource,
@@ -23,14 +24,28 @@ from gates.requirements import requirements
 from golden_sets.digests import Digest, digest_bytes
 from golden_sets.errors import InfrastructureError, InputError
 from golden_sets.length import count_tokens
-from pipelines.project import Project
+from golden_sets.yaml_files import read_yaml
+from pipelines.project import MOST_LOOKS, Project
 
+LEAST_LABELS = 50
+"""Answers per set and arm that are labelled at least, where a judge scores them."""
+ASSUMED_FAILING = 0.1
+"""Share of the failures that a limit allows which is expected, where nothing is known."""
 ASSUMED_ANSWER_TOKENS = 0.5
 """Share of ``max_tokens`` that an answer is assumed to take, where no evidence tells."""
 
 
 def plan_for(
-    project: Project, incumbent: Candidate | None, known: Evidence | None = None, *, candidate: Candidate | None = None
+    project: Project,
+    incumbent: Candidate | None,
+    known: Evidence | None = None,
+    *,
+    candidate: Candidate | None = None,
+    anchor: Candidate | None = None,
+    attempt: int = 1,
+    looks: int | None = None,
+    budget: float | None = None,
+    deadline: float | None = None,
 ) -> Plan:
     """The plan of a project.
 
@@ -42,6 +57,11 @@ def plan_for(
         incumbent: whom the candidate is compared with.
         known: earlier evidence in which the incumbent was the subject: base rates come from it.
         candidate: whose price counts; nothing else of it does.
+        anchor: the fixed version that the policy's anchor checks compare with.
+        attempt: which attempt of the lineage on these sets it is.
+        looks: how often the run is looked at; default: as the project says.
+        budget: USD that the run may cost.
+        deadline: seconds that the run may take.
 
     Raises:
         InputError: a check that matches no prompt, or cannot be sized; no file of controls.
@@ -54,20 +74,77 @@ def plan_for(
         lineage=project.lineage,
         policy_digest=policy.digest,
         sets=sets,
-        requirements=requirements(policy, sets, where=project.policy.where),
+        requirements=requirements(policy, sets, attempt=attempt, where=project.policy.where),
         expected=expected_rates(policy, known),
         incumbent_digest=None if incumbent is None else incumbent.digest,
         judge_digest=None if project.judge is None else project.judge.digest,
-        alpha=policy.alpha,
+        alpha=policy.alpha_of(attempt),
+        attempt=attempt,
+        anchor_digest=None if anchor is None else anchor.digest,
+        looks=looks_of(project, looks),
+        weights=declared_weights(project),
+        stages={s.prompt_set.name: s.card.stage for s in project.sets},
         joint_power=policy.joint_power,
         repeats=project.file.generation.repeats,
         seed=project.file.seed,
-        labels_per_arm=policy.labels_per_arm if judged else 0,
+        labels_per_arm=(LEAST_LABELS if policy.labels_per_arm is None else policy.labels_per_arm) if judged else 0,
         latency=project.file.latency,
         judged_kinds=judged,
         also=_also(project, incumbent, candidate),
     )
     return make_plan(inputs)
+
+
+def looks_of(project: Project, number: int | None = None) -> Looks:
+    """When a run is looked at: as the project says, or ``number`` times.
+
+    Raises:
+        InputError: less than one look, or more than the project file may ask for.
+    """
+    declared = project.file.looks
+    wanted = declared.number if number is None else number
+    if not 1 <= wanted <= MOST_LOOKS:
+        raise InputError(f"a run is looked at 1 to {MOST_LOOKS} times, not {wanted}")
+    fractions = tuple((k + 1) / wanted for k in range(wanted))
+    return Looks(fractions=fractions, spending=declared.spending, futility=declared.futility)
+
+
+def declared_weights(project: Project) -> dict[str, tuple[DeclaredWeight, ...]]:
+    """The weights that a project declares, with their places.
+
+    Raises:
+        InputError: a set that the project does not have, or a group that is no ``dimension=value``.
+    """
+    if not project.file.weights:
+        return {}
+    document = read_yaml(project.path)
+    known = [s.prompt_set.name for s in project.sets]
+    found = {}
+    for name, groups in project.file.weights.items():
+        if name not in known:
+            raise InputError(
+                f"weights: there is no set '{name}'",
+                where=document.where("weights", name),
+                do=f"the sets are {', '.join(known)}",
+            )
+        found[name] = tuple(
+            DeclaredWeight(_group(text, where), weight, where)
+            for text, weight in groups.items()
+            for where in [document.where("weights", name, text)]
+        )
+    return found
+
+
+def _group(text: str, where: str) -> dict[str, str]:
+    cell = {}
+    for part in text.split(","):
+        key, equals, value = (piece.strip() for piece in part.partition("="))
+        if not (key and equals and value):
+            raise InputError(
+                f"weights: '{text}' names no group of prompts", where=where, do="write it as dimension=value"
+            )
+        cell[key] = value
+    return cell
 
 
 def _also(project: Project, incumbent: Candidate | None, candidate: Candidate | None) -> dict[str, Any]:
@@ -106,7 +183,9 @@ def expected_rates(policy: Policy, known: Evidence | None) -> ExpectedRate:
         if declared is not None:
             return declared, "policy"
         limit = requirement.limit
-        assumed = {"floor": (1 + limit) / 2, "ceiling": limit / 10, "margin": ASSUMED_DISCORDANCE}
+        if METRICS[requirement.metric].family == "reliability":
+            return 1 - (1 - limit) * ASSUMED_FAILING, "assumed"
+        assumed = {"floor": (1 + limit) / 2, "ceiling": limit * ASSUMED_FAILING, "margin": ASSUMED_DISCORDANCE}
         return assumed[requirement.purpose], "assumed"
 
     return expected
@@ -129,7 +208,7 @@ def totals(
         known: earlier evidence in which the incumbent was the subject: answer lengths and speed come from it.
         requests_per_second: how fast the engine answers; default: as in that evidence, else no time is told.
     """
-    chosen = {name: frozenset(ids) for name, ids in plan.prompts.items()}
+    chosen = {name: frozenset(i for s in planned.strata for i in s.prompts) for name, planned in plan.sets.items()}
     asked = [
         prompt
         for loaded in project.sets
@@ -137,7 +216,7 @@ def totals(
         if prompt.id in chosen[loaded.prompt_set.name]
     ]
     lengths = count_tokens(["\n".join(m.content for m in p.messages) for p in asked])
-    arms = 1 if plan.incumbent_digest is None else 2
+    arms = 1 + (plan.incumbent_digest is not None) + (plan.anchor_digest is not None)
     buckets = len({p.dimensions.get("length_bucket") for p in asked})
     timed = 0 if plan.latency is None else buckets * plan.latency.requests_per_bucket + plan.latency.warmup
     per_arm = len(asked) * plan.repeats + timed
@@ -156,7 +235,7 @@ def totals(
         "generations": per_arm * arms,
         "generations_per_arm": per_arm,
         "judgments": len(asked) * plan.repeats * arms if plan.judge_digest is not None else 0,
-        "labels": plan.labels_per_arm * len(plan.prompts) * arms,
+        "labels": plan.labels_per_arm * len(plan.sets) * arms,
         "prompt_tokens_per_arm": round(per_arm * mean_prompt),
         "prompt_tokens_source": "reference tokenizer",
         "output_tokens_per_arm": output,

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from evalharness.candidate import Candidate
 from evalharness.candidate_files import load_candidate
 from evalharness.judging.judge import Judge, load_judge
 from evalharness.plan import LatencyLoad
+from evalharness.statistics import Spending
 from gates.policy import PolicyFile, load_policy
 from golden_sets.errors import InputError
 from golden_sets.reading import LoadedSet, read_set
@@ -42,6 +45,21 @@ class LabelOptions(Record):
     """``checker``: the prompts' own checkers; ``none``: no truth, checks on judged answers stay inconclusive."""
     seed: int = 0
     """Seed of the labelling sample."""
+
+
+MOST_LOOKS = 50
+"""More planned looks than this gain nothing and cost time."""
+
+
+class LookOptions(Record):
+    """How often a run is looked at while it goes on, and how its error rates are spent over the looks."""
+
+    number: int = Field(default=1, ge=1, le=MOST_LOOKS)
+    """Looks, equally far apart; the last is at the planned maximum."""
+    spending: Spending = "quadratic"
+    """How the alphas of pass and fail are spent."""
+    futility: Spending | None = "cubic"
+    """How the chance of a missed pass is spent on stopping early without one; null: never."""
 
 
 class ProjectFile(Record):
@@ -78,8 +96,22 @@ class ProjectFile(Record):
     """Load of the latency pass; null: latency is taken from what was measured beside the answers."""
     labels: LabelOptions = LabelOptions()
     """Where the truth about single answers comes from."""
+    looks: LookOptions = LookOptions()
+    """How often a run is looked at while it goes on; by default once, at the end."""
+    weights: Mapping[str, Mapping[str, float]] = Field(default_factory=dict)
+    """What groups of a set's prompts count in numbers pooled over them, e.g. ``{golden: {tier=easy: 0.8, tier=hard:
+    0.2}}`` for the mix of the traffic; by default every prompt counts alike."""
     controls: str | None = None
     """JSONL of control answers with known labels, judged beside the run to measure the judge's sensitivity."""
+
+    @field_validator("weights")
+    @classmethod
+    def _positive(cls, value: Mapping[str, Mapping[str, float]]) -> Mapping[str, Mapping[str, float]]:
+        for name, groups in value.items():
+            for group, weight in groups.items():
+                if not (math.isfinite(weight) and weight > 0):
+                    raise ValueError(f"the weight of '{group}' in set '{name}' must be above 0, not {weight:g}")
+        return value
 
 
 @dataclass(frozen=True)
