@@ -2,34 +2,58 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
 from evalharness.evidence import Estimate
 from evalharness.metrics import METRICS, Calibrations, MetricSpec, measure, rows_for
 from evalharness.outcomes import OutcomeTable
+from evalharness.plan import Plan
+from evalharness.prompt_rows import PromptRows
 
 CONFIDENCE = 0.95
 QUANTILES = (0.5, 0.95)
 
 
-def all_estimates(table: OutcomeTable, calibrations: Calibrations) -> tuple[Estimate, ...]:
-    """Two-sided 95 % intervals for every metric that the outcomes can tell."""
+def all_estimates(table: OutcomeTable, calibrations: Calibrations, plan: Plan | None = None) -> tuple[Estimate, ...]:
+    """Two-sided 95 % intervals for every metric that the outcomes can tell.
+
+    Under a plan, pooled numbers rest on as many prompts of each stratum as its declared weight allows, so that unequal
+    sizes do not change what is estimated.
+    """
+    chosen = None if plan is None else _Chosen(PromptRows(table), plan)
     return tuple(
-        estimate for spec in METRICS.values() if spec.family != "judge" for estimate in _of(spec, table, calibrations)
+        estimate
+        for spec in METRICS.values()
+        if spec.family != "judge"
+        for estimate in _of(spec, table, calibrations, chosen)
     )
 
 
-def _of(spec: MetricSpec, table: OutcomeTable, calibrations: Calibrations) -> Iterator[Estimate]:
+@dataclass(frozen=True)
+class _Chosen:
+    """The rows that keep a plan's proportions."""
+
+    rows: PromptRows
+    plan: Plan
+
+    def table(self, spec: MetricSpec, cell: Mapping[str, str]) -> OutcomeTable:
+        selector = dict(cell) if spec.set_kind is None else {"set": spec.set_kind.value, **cell}
+        return rows_for(spec, self.rows.in_proportion(self.plan, selector), cell)
+
+
+def _of(
+    spec: MetricSpec, table: OutcomeTable, calibrations: Calibrations, chosen: _Chosen | None
+) -> Iterator[Estimate]:
     rows = rows_for(spec, table, {})
+    weighted = spec.family in ("rate", "ratio") and spec.denominator != "e2e_s"
     dimensions = ("length_bucket",) if spec.family == "quantile" else rows.dimensions
     cells = [{}, *(cell for name in dimensions if name in rows.dimensions for cell in rows.cells([name]))]
-    for arm in rows.arms:
-        mine = rows.arm(arm)
-        for cell in cells:
-            inside = mine.where(cell)
+    for cell in cells:
+        inside = chosen.table(spec, cell) if chosen is not None and weighted else rows.where(cell)
+        for arm in inside.arms:
+            mine = inside.arm(arm)
             for quantile in QUANTILES if spec.family == "quantile" else (None,):
-                if len(inside) == 0:
-                    continue
-                found = measure(spec.name, inside, arm, calibrations=calibrations, quantile=quantile)
+                found = measure(spec.name, mine, arm, calibrations=calibrations, quantile=quantile)
                 if found.lacking is None:
                     yield found.within(cell).estimate(CONFIDENCE)

@@ -1,4 +1,4 @@
-"""Evidence on disk: ``NAME.json`` beside ``NAME.outcomes.parquet``, which the JSON names by digest."""
+"""Evidence on disk: ``NAME.json`` beside ``NAME.outcomes.parquet`` and ``NAME.plan.json``, named by digest."""
 
 from __future__ import annotations
 
@@ -12,19 +12,23 @@ from pydantic import ValidationError
 
 from evalharness.evidence import Evidence
 from evalharness.outcomes import OutcomeTable
+from evalharness.plan import Plan
 from golden_sets.errors import InfrastructureError, InputError
 
 FORMAT = "relgate.evidence/1"
+PLAN_FORMAT = "relgate.plan/1"
 
 
-def write_evidence(evidence: Evidence, outcomes: bytes, path: Path) -> None:
-    """Write both files; each appears whole or not at all, the JSON last.
+def write_evidence(evidence: Evidence, outcomes: bytes, path: Path, plan: Plan | None = None) -> None:
+    """Write evidence with its outcomes and plan; each file appears whole or not at all, the evidence last.
 
     Raises:
         InfrastructureError: the disk is full or the folder cannot be written.
     """
     document = {"format": FORMAT, "digest": evidence.digest, "evidence": evidence.to_json()}
     write_whole(outcomes_path(path), outcomes)
+    if plan is not None:
+        write_plan(plan, plan_path(path))
     write_whole(path, json_text(document).encode())
 
 
@@ -53,6 +57,64 @@ def read_evidence(path: Path) -> tuple[Evidence, OutcomeTable]:
     except OSError as error:
         raise InputError(f"cannot read the outcomes ({error.strerror})", where=blob) from error
     return evidence, OutcomeTable.from_parquet(data, expected=evidence.outcomes, where=str(blob))
+
+
+def write_plan(plan: Plan, path: Path, **also: Any) -> None:
+    """Write a plan, with anything else that people or machines want to know of it.
+
+    Raises:
+        InfrastructureError: the disk is full or the folder cannot be written.
+    """
+    write_whole(
+        path, json_text({"format": PLAN_FORMAT, "digest": plan.digest, "plan": plan.to_json(), **also}).encode()
+    )
+
+
+def read_plan(path: Path) -> Plan:
+    """Read a plan, checking its digest.
+
+    Raises:
+        InputError: unreadable, not a plan, or changed after it was written.
+    """
+    document = read_document(path, PLAN_FORMAT)
+    try:
+        plan = Plan.model_validate(document.get("plan"))
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise InputError(f"not a plan: {'.'.join(map(str, first['loc']))}: {first['msg']}", where=path) from error
+    if plan.digest != document.get("digest"):
+        raise InputError(
+            f"the plan has digest {plan.digest}, the file says {document.get('digest')}",
+            where=path,
+            do="the file was changed after it was written; plan again",
+        )
+    return plan
+
+
+def plan_beside(evidence: Evidence, path: Path) -> Plan | None:
+    """The plan that evidence names, from the file beside it; None for unplanned evidence.
+
+    Raises:
+        InputError: it is missing, damaged, or another plan.
+    """
+    if evidence.plan_digest is None:
+        return None
+    beside = plan_path(path)
+    if not beside.exists():
+        raise InputError(
+            "the plan that the evidence names is missing", where=beside, do="restore it, or evaluate again"
+        )
+    plan = read_plan(beside)
+    if plan.digest != evidence.plan_digest:
+        raise InputError(
+            f"is not the plan that the evidence names ({evidence.plan_digest})", where=beside, do="evaluate again"
+        )
+    return plan
+
+
+def plan_path(path: Path) -> Path:
+    """Where the plan of an evidence file lies."""
+    return path.with_name(path.stem + ".plan.json")
 
 
 def outcomes_path(path: Path) -> Path:

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from evalharness.evidence import Estimate
-from evalharness.metrics import Calibrations, Measurement, compare, measure, rows_for
-from evalharness.outcomes import OutcomeTable
+from evalharness.metrics import Calibrations, Measurement, compare, measure
+from evalharness.outcomes import Arm, OutcomeTable
 from evalharness.statistics import Interval, Side, p_value_by_inversion, size_for_limit, size_for_margin
 from gates.decision import CheckResult, MoreData, Status
 from gates.policy import Check, Policy
@@ -25,76 +25,123 @@ MOST_PROMPTS = 100_000
 
 @dataclass(frozen=True)
 class Examined:
-    """A check in a cell, measured, before Holm has spoken about failures."""
+    """A check in a cell, measured at one look, before Holm has spoken about failures."""
 
     id: str
     check: Check
     cell: Mapping[str, str]
+    alpha: float
+    """One-sided error rate of its bounds at this look."""
     measurement: Measurement
     estimate: Estimate
     candidate: Estimate | None
-    incumbent: Estimate | None
+    reference: Estimate | None
+    """The incumbent's own number, or the anchor's where the check is against that."""
     passes: bool
+    """Whether the bound clears the limit and nothing stands against a pass."""
     p_fail: float | None
+    """p-value, at this look alone, of the claim that the limit is violated."""
     obstacle: str | None
     """Why nothing can be passed here, whatever the bounds say."""
     usd_per_prompt: float | None
 
 
 def examine(
+    name: str,
     check: Check,
     cell: Mapping[str, str],
-    table: OutcomeTable,
+    rows: OutcomeTable,
     policy: Policy,
     calibrations: Calibrations,
+    *,
+    alpha: float,
 ) -> Examined:
     """Measure one check in one cell.
+
+    Args:
+        name: its id, with the cell's values.
+        check: the check.
+        cell: what it selects, for people.
+        rows: the rows of all arms that it rests on.
+        policy: tolerances that hold for every check.
+        calibrations: the judge's measured error.
+        alpha: one-sided error rate of the bounds.
 
     Raises:
         InputError: arms that did not answer the same prompts, a dimension the outcomes do not have.
     """
-    rows = rows_for(check.spec, table, {**check.where, **cell})
-    name = "/".join([check.id, *cell.values()])
-    arms, compares = rows.arms, check.test in ("non_inferiority", "ratio_ceiling")
-    confidence = 1 - 2 * policy.alpha
-    if compares and "incumbent" not in arms:
-        measurement = _nothing(check, "an incumbent to compare with")
-    elif compares:
-        measurement = compare(check.metric, rows, calibrations=calibrations)
+    reference: Arm = check.against
+    arms, confidence = rows.arms, 1 - 2 * alpha
+    if len(rows.arm("candidate")) == 0 and check.spec.family != "judge":
+        measurement = _nothing(check, "answers: none was asked for")
+    elif check.compares and reference not in arms:
+        measurement = _nothing(check, f"an {reference} to compare with")
+    elif check.compares:
+        measurement = compare(check.metric, rows, calibrations=calibrations, reference=reference)
     else:
         measurement = _of_arm(check, rows, "candidate", calibrations)
-    measurement = measurement.within({**check.where, **cell})
-    estimate = _unknown(measurement, confidence) if measurement.lacking else measurement.estimate(confidence)
+    measurement = measurement.within(cell)
     own = {}
-    for arm in ("candidate", "incumbent") if compares else ("incumbent",):
+    for arm in ("candidate", reference) if check.compares else (reference,):
         if arm in arms and check.spec.family != "judge":
-            single = _of_arm(check, rows, arm, calibrations).within(measurement.cell)
-            own[arm] = _unknown(single, confidence) if single.lacking else single.estimate(confidence)
-    passes, p_fail = (False, None) if measurement.lacking else _against_limit(check, measurement, policy.alpha)
+            single = _of_arm(check, rows, arm, calibrations).within(cell)
+            own[arm] = _estimate(single, confidence)
+    passes, p_fail = (False, None) if measurement.lacking else _against_limit(check, measurement, alpha)
+    obstacle = _obstacle(measurement, policy)
     return Examined(
         id=name,
         check=check,
-        cell=measurement.cell,
+        cell=cell,
+        alpha=alpha,
         measurement=measurement,
-        estimate=estimate,
+        estimate=_estimate(measurement, confidence),
         candidate=own.get("candidate"),
-        incumbent=own.get("incumbent"),
-        passes=passes,
+        reference=own.get(reference),
+        passes=passes and obstacle is None,
         p_fail=p_fail,
-        obstacle=_obstacle(measurement, policy),
+        obstacle=obstacle,
         usd_per_prompt=_usd_per_prompt(rows),
     )
 
 
-def conclude(examined: Examined, *, rejected: bool, policy: Policy) -> CheckResult:
-    """Turn an examined check into its result, once Holm has said whether the claim "limit violated" stands."""
+def not_examined(name: str, check: Check, cell: Mapping[str, str], *, alpha: float, lacking: str) -> Examined:
+    """A check that there was nothing to measure for."""
+    measurement = _nothing(check, lacking).within(cell)
+    estimate = _estimate(measurement, 1 - 2 * alpha)
+    return Examined(name, check, cell, alpha, measurement, estimate, None, None, False, None, f"no {lacking}", None)
+
+
+def clears(examined: Examined, confidence: float) -> bool | None:
+    """Whether the bound at another confidence clears the limit; None where there is no bound."""
+    if examined.measurement.lacking:
+        return None
+    edge = _near_edge(examined.check, examined.measurement, confidence)
+    return None if edge is None else _on_passing_side(examined.check, edge)
+
+
+def conclude(
+    examined: Examined,
+    status: Status,
+    policy: Policy,
+    *,
+    p_fail: float | None,
+    look: int | None = None,
+    looks: int = 1,
+    stopped: str | None = None,
+) -> CheckResult:
+    """Turn an examined check into its result.
+
+    Args:
+        examined: the check at the look at which it stopped.
+        status: pass, fail (Holm has spoken) or inconclusive.
+        policy: for "how many more".
+        p_fail: p-value over all looks of the claim that the limit is violated.
+        look: at which look it stopped; None: it was examined once, at the end.
+        looks: how many were planned.
+        stopped: why an inconclusive check was not looked at further.
+    """
     check, estimate = examined.check, examined.estimate
-    if rejected:
-        status = Status.FAIL
-    elif examined.passes and examined.obstacle is None:
-        status = Status.PASS
-    else:
-        status = Status.INCONCLUSIVE
+    when = f", look {look} of {looks}" if look is not None and looks > 1 else ""
     return CheckResult(
         id=examined.id,
         check=check.id,
@@ -105,22 +152,24 @@ def conclude(examined: Examined, *, rejected: bool, policy: Policy) -> CheckResu
         limit=check.limit,
         estimate=estimate,
         candidate=examined.candidate,
-        incumbent=examined.incumbent,
-        reason=_reason(examined, status, policy),
-        p_fail=examined.p_fail,
+        incumbent=examined.reference,
+        reason=_reason(examined, status, when) + (f"; {stopped}" if stopped else ""),
+        p_fail=p_fail,
         regressed=_regressed(check, estimate),
         safety=check.is_safety,
         waivable=check.waivable,
         owner=check.owner,
         more=_more(examined, policy) if status is Status.INCONCLUSIVE else None,
+        look=look,
+        looks=looks,
     )
 
 
-def _of_arm(check: Check, rows: OutcomeTable, arm: str, calibrations: Calibrations) -> Measurement:
+def _of_arm(check: Check, rows: OutcomeTable, arm: Arm, calibrations: Calibrations) -> Measurement:
     return measure(
         check.metric,
         rows,
-        "candidate" if arm == "candidate" else "incumbent",
+        arm,
         calibrations=calibrations,
         quantile=check.quantile,
         set_kind=check.set_kind,
@@ -129,17 +178,25 @@ def _of_arm(check: Check, rows: OutcomeTable, arm: str, calibrations: Calibratio
 
 def _larger_is_better(check: Check) -> bool:
     """Whether the bound must lie above the limit (floors, differences of rates that should be high)."""
-    if check.test == "non_inferiority":
-        return check.spec.better == "higher"
-    return check.test == "floor"
+    return check.spec.better == "higher" if check.test == "non_inferiority" else check.test == "floor"
+
+
+def _near_edge(check: Check, measurement: Measurement, confidence: float) -> float | None:
+    """The bound that must clear the limit."""
+    above = _larger_is_better(check)
+    found = measurement.interval(confidence, "lower" if above else "upper")
+    return found.low if above else found.high
+
+
+def _on_passing_side(check: Check, edge: float) -> bool:
+    return edge >= check.limit if _larger_is_better(check) else edge <= check.limit
 
 
 def _against_limit(check: Check, measurement: Measurement, alpha: float) -> tuple[bool, float | None]:
     """Whether the one-sided bound clears the limit, and the p-value of the claim that the limit is violated."""
-    limit, above = check.limit, _larger_is_better(check)
-    near = measurement.interval(1 - alpha, "lower" if above else "upper")
-    edge = near.low if above else near.high
-    passes = edge is not None and (edge >= limit if above else edge <= limit)
+    above = _larger_is_better(check)
+    near = _near_edge(check, measurement, 1 - alpha)
+    passes = near is not None and _on_passing_side(check, near)
 
     def far(confidence: float) -> float | None:
         found = measurement.interval(confidence, "upper" if above else "lower")
@@ -147,7 +204,7 @@ def _against_limit(check: Check, measurement: Measurement, alpha: float) -> tupl
 
     if passes or far(1 - alpha) is None:
         return passes, None if passes else 1.0
-    return passes, p_value_by_inversion(far, limit, above=not above)
+    return passes, p_value_by_inversion(far, check.limit, above=not above)
 
 
 def _obstacle(measurement: Measurement, policy: Policy) -> str | None:
@@ -172,27 +229,27 @@ def _regressed(check: Check, estimate: Estimate) -> bool:
     return check.test == "ratio_ceiling" and estimate.low is not None and estimate.low > 1
 
 
-def _reason(examined: Examined, status: Status, policy: Policy) -> str:
-    check, found = examined.check, examined.estimate
+def _reason(examined: Examined, status: Status, when: str) -> str:
+    check, found, confidence = examined.check, examined.estimate, 1 - examined.alpha
     limit = number(check.limit, found.unit)
-    sample = f"n = {examined.measurement.n}"
+    sample = f"n = {examined.measurement.n}{when}"
     if status is Status.FAIL:
         side = "upper" if _larger_is_better(check) else "lower"
         edge = found.high if _larger_is_better(check) else found.low
         return (
-            f"{bound_text(side, edge, found.unit, 1 - policy.alpha)} is on the wrong side of {limit} "
+            f"{bound_text(side, edge, found.unit, confidence)} is on the wrong side of {limit} "
             f"({sample}, Holm-adjusted over all checks)"
         )
     side = "lower" if _larger_is_better(check) else "upper"
     edge = found.low if _larger_is_better(check) else found.high
     if status is Status.PASS:
-        regression = "; worse than the incumbent, though inside the limit" if _regressed(check, found) else ""
-        return f"{bound_text(side, edge, found.unit, 1 - policy.alpha)} clears {limit} ({sample}){regression}"
+        regression = f"; worse than the {check.against}, though inside the limit" if _regressed(check, found) else ""
+        return f"{bound_text(side, edge, found.unit, confidence)} clears {limit} ({sample}){regression}"
     if examined.obstacle is not None:
         return f"cannot be passed: {examined.obstacle}"
     if edge is None:
         return f"no {side} bound: {found.note or 'the sample is too small'}"
-    return f"{bound_text(side, edge, found.unit, 1 - policy.alpha)} does not clear {limit} ({sample})"
+    return f"{bound_text(side, edge, found.unit, confidence)} does not clear {limit} ({sample})"
 
 
 def _more(examined: Examined, policy: Policy) -> MoreData:
@@ -203,7 +260,7 @@ def _more(examined: Examined, policy: Policy) -> MoreData:
     if wanted is None:
         return MoreData(n=0, note=examined.estimate.note or "the estimate lies on the limit: no sample size settles it")
     further = max(1, wanted - examined.measurement.n)
-    arms = 2 if examined.check.test in ("non_inferiority", "ratio_ceiling") else 1
+    arms = 2 if examined.check.compares else 1
     usd = None if examined.usd_per_prompt is None else further * arms * examined.usd_per_prompt
     return MoreData(n=further, usd=usd)
 
@@ -258,7 +315,10 @@ def _nothing(check: Check, lacking: str) -> Measurement:
     return Measurement(check.metric, check.spec.unit, never, n=0, lacking=lacking)
 
 
-def _unknown(measurement: Measurement, confidence: float) -> Estimate:
+def _estimate(measurement: Measurement, confidence: float) -> Estimate:
+    """The two-sided interval, or an estimate without bounds where something is lacking."""
+    if not measurement.lacking:
+        return measurement.estimate(confidence)
     return Estimate(
         metric=measurement.metric,
         arm=measurement.arm,

@@ -67,7 +67,7 @@ class CheckResult(Record):
     candidate: Estimate | None = None
     """For comparisons: the candidate's own number."""
     incumbent: Estimate | None = None
-    """The incumbent's own number, where there is one."""
+    """The incumbent's own number (the anchor's, where the check is against that), where there is one."""
     reason: str
     """One sentence for people: what was found and why it leads to the status."""
     p_fail: float | None = None
@@ -113,6 +113,12 @@ class Decision(Record):
     """Name of the incumbent."""
     incumbent_digest: Digest | None
     """Digest of the incumbent's manifest."""
+    anchor_evidence_digest: Digest | None = None
+    """Digest of the anchor's evidence, where it was measured apart."""
+    anchor_name: str | None = None
+    """Name of the fixed version that checks against an anchor compare with."""
+    anchor_digest: Digest | None = None
+    """Digest of its manifest."""
     plan_digest: Digest | None
     """The plan; None: unplanned evidence."""
     alpha: float
@@ -141,6 +147,8 @@ class Decision(Record):
             "incumbent": None
             if self.incumbent_digest is None
             else {"name": self.incumbent_name, "digest": self.incumbent_digest},
+            "anchor": None if self.anchor_digest is None else {"name": self.anchor_name, "digest": self.anchor_digest},
+            "attempt": self.attempt,
             "policy": {"name": self.policy_name, "version": self.policy_version, "digest": self.policy_digest},
             "evidence": self.evidence_digest,
             "plan": self.plan_digest,

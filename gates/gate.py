@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sized
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence, Sized
+from dataclasses import dataclass, replace
+from typing import Literal
 
 from evalharness.evidence import Evidence
 from evalharness.metrics import rows_for
 from evalharness.outcomes import OutcomeTable
+from evalharness.plan import Plan
+from evalharness.prompt_rows import PromptRows
 from evalharness.statistics import holm
-from gates.checking import Examined, conclude, examine
+from gates.checking import conclude, examine
+from gates.course import follow
 from gates.decision import CheckResult, Decision, Status, Verdict
 from gates.policy import Check, Policy
+from golden_sets.digests import short
 from golden_sets.errors import InputError
 
 
@@ -21,6 +26,8 @@ class Measured:
 
     evidence: Evidence
     outcomes: OutcomeTable
+    plan: Plan | None = None
+    """The plan it names; None: unplanned."""
 
 
 def gate(
@@ -28,33 +35,48 @@ def gate(
     candidate: Measured,
     incumbent: Measured | None = None,
     *,
+    anchor: Measured | None = None,
     require_plan: bool = False,
     where: Mapping[str, str] | None = None,
 ) -> Decision:
     """Apply a policy.
 
+    Planned evidence is followed through its plan (`gates.course`): every check rests on its own committed sample, at
+    the look at which it stopped. Other evidence, and what was planned under another policy, is examined once, whole.
+
     Args:
         policy: the checks.
-        candidate: evidence of the candidate; it may hold the incumbent's arm as well.
+        candidate: evidence of the candidate; it may hold the other arms as well.
         incumbent: evidence in which the incumbent was the subject, when it was measured apart.
+        anchor: the same for the policy's anchor.
         require_plan: refuse to promote on unplanned evidence (a policy's own ``require_plan`` wins).
         where: ``file:line`` of each check, for messages.
 
     Raises:
-        InputError: a check that matches no cell, evidence on other sets or prompts.
+        InputError: a check that matches no cell, evidence on other sets or prompts, a plan that is missing or another
+            than the evidence names, a record of the run that its outcomes contradict, an anchor that is another
+            version than the policy names.
     """
-    joined = candidate if incumbent is None else beside(candidate, incumbent)
-    evidence, table = joined.evidence, joined.outcomes
-    calibrations = evidence.calibrations
-    examined = [
-        examine(check, cell, table, policy, calibrations)
-        for check in policy.checks
-        for cell in _cells(check, table, (where or {}).get(check.id))
-    ]
-    checks = _with_holm(examined, policy)
+    joined = candidate
+    for arm, other in (("incumbent", incumbent), ("anchor", anchor)):
+        joined = joined if other is None else beside(joined, other, "anchor" if arm == "anchor" else "incumbent")
+    evidence, plan = joined.evidence, _plan_of(candidate)
+    _require_anchor(policy, evidence)
+    applies = plan is not None and plan.policy_digest == policy.digest
+    if plan is not None and applies:
+        course = follow(
+            policy,
+            plan,
+            joined.outcomes,
+            evidence.calibrations,
+            evidence.looks,
+            same_arms=incumbent is None and anchor is None,
+        )
+        checks = course.results(joined.outcomes, evidence.calibrations)
+    else:
+        checks = _at_once(policy, joined, where or {})
     must_plan = policy.require_plan if policy.require_plan is not None else require_plan
-    unplanned = must_plan and evidence.plan_digest is None
-    verdict, reason = _verdict(checks, unplanned=unplanned)
+    verdict, reason = _verdict(checks, _refusals(evidence, planned=applies, must_plan=must_plan))
     return Decision(
         verdict=verdict,
         reason=reason,
@@ -65,48 +87,118 @@ def gate(
         policy_digest=policy.digest,
         evidence_digest=candidate.evidence.digest,
         incumbent_evidence_digest=None if incumbent is None else incumbent.evidence.digest,
+        anchor_evidence_digest=None if anchor is None else anchor.evidence.digest,
         incumbent_name=evidence.incumbent_name,
         incumbent_digest=evidence.incumbent_digest,
+        anchor_name=evidence.anchor_name,
+        anchor_digest=evidence.anchor_digest,
         plan_digest=evidence.plan_digest,
-        alpha=policy.alpha,
+        alpha=plan.alpha if plan is not None and applies else policy.alpha,
+        attempt=plan.attempt if plan is not None and applies else None,
         primary=policy.primary,
         superior=_superior(checks, policy),
         checks=tuple(checks),
-        notes=tuple(_notes(joined)),
+        notes=tuple(_notes(joined, planned=applies)),
     )
 
 
-def beside(candidate: Measured, incumbent: Measured) -> Measured:
-    """Put the incumbent's own evidence beside the candidate's.
+def beside(candidate: Measured, other: Measured, arm: Literal["incumbent", "anchor"] = "incumbent") -> Measured:
+    """Put another version's own evidence beside the candidate's.
 
     Raises:
         InputError: the two were measured on different sets, or scored by different judges.
     """
-    ours, theirs = candidate.evidence, incumbent.evidence
+    ours, theirs = candidate.evidence, other.evidence
     if ours.set_digests != theirs.set_digests:
         names = sorted(
             n for n in {*ours.set_digests, *theirs.set_digests} if ours.set_digests.get(n) != theirs.set_digests.get(n)
         )
         raise InputError(
-            f"candidate '{ours.subject_name}' and incumbent '{theirs.subject_name}' were measured on different "
+            f"candidate '{ours.subject_name}' and {arm} '{theirs.subject_name}' were measured on different "
             f"versions of set(s) {', '.join(names)}",
             do="measure both on the same sets",
         )
     if ours.judge_digest != theirs.judge_digest:
         raise InputError(
-            f"candidate '{ours.subject_name}' and incumbent '{theirs.subject_name}' were scored by different judges",
+            f"candidate '{ours.subject_name}' and {arm} '{theirs.subject_name}' were scored by different judges",
             do="score both by the same judge",
         )
-    return Measured(
-        evidence=ours.model_copy(
-            update={
-                "incumbent_name": theirs.subject_name,
-                "incumbent_digest": theirs.subject_digest,
-                "calibrations": ours.calibrations or theirs.calibrations,
-            }
-        ),
-        outcomes=candidate.outcomes.with_incumbent(incumbent.outcomes),
+    named = {f"{arm}_name": theirs.subject_name, f"{arm}_digest": theirs.subject_digest}
+    return replace(
+        candidate,
+        evidence=ours.model_copy(update={**named, "calibrations": ours.calibrations or theirs.calibrations}),
+        outcomes=candidate.outcomes.with_arm(arm, other.outcomes),
     )
+
+
+def _plan_of(measured: Measured) -> Plan | None:
+    """The plan of evidence.
+
+    Raises:
+        InputError: it is missing, or another than the evidence names.
+    """
+    named, plan = measured.evidence.plan_digest, measured.plan
+    if (None if plan is None else plan.digest) != named:
+        told = "is not at hand" if plan is None else f"is not the one given ({short(plan.digest)})"
+        raise InputError(
+            f"the plan that the evidence of '{measured.evidence.subject_name}' names, {named and short(named)}, {told}",
+            do="keep the plan's file beside the evidence, or evaluate again",
+        )
+    return plan
+
+
+def _require_anchor(policy: Policy, evidence: Evidence) -> None:
+    named = policy.anchor
+    if named is None or evidence.anchor_digest is None or named in (evidence.anchor_name, evidence.anchor_digest):
+        return
+    raise InputError(
+        f"policy '{policy.name}' compares with the anchor '{named}', the evidence is beside '{evidence.anchor_name}'",
+        do="give the evidence of the version that the policy names",
+    )
+
+
+def _at_once(policy: Policy, measured: Measured, where: Mapping[str, str]) -> list[CheckResult]:
+    """Every check on all outcomes there are, once."""
+    table, calibrations = measured.outcomes, measured.evidence.calibrations
+    rows = _selection(measured)
+    examined = [
+        examine(
+            "/".join([check.id, *cell.values()]),
+            check,
+            {**check.where, **cell},
+            rows_for(check.spec, rows(check, cell), {**check.where, **cell}),
+            policy,
+            calibrations,
+            alpha=policy.alpha,
+        )
+        for check in policy.checks
+        for cell in _cells(check, table, where.get(check.id))
+    ]
+    # Fail is a claim of regression over many cells: Holm keeps its family-wise error at alpha.
+    rejected = holm([1.0 if e.p_fail is None else e.p_fail for e in examined], policy.alpha)
+    return [
+        conclude(
+            one,
+            Status.FAIL if fails else Status.PASS if one.passes else Status.INCONCLUSIVE,
+            policy,
+            p_fail=one.p_fail,
+        )
+        for one, fails in zip(examined, rejected, strict=True)
+    ]
+
+
+def _selection(measured: Measured) -> Callable[[Check, Mapping[str, str]], OutcomeTable]:
+    """The rows a check rests on: all, or those that keep the proportions of a plan for another policy."""
+    table, plan = measured.outcomes, measured.plan
+    if plan is None:
+        return lambda _check, _cell: table
+    by_prompt = PromptRows(table)
+
+    def rows(check: Check, cell: Mapping[str, str]) -> OutcomeTable:
+        pooled = check.spec.family in ("rate", "ratio") and check.spec.denominator != "e2e_s"
+        return by_prompt.in_proportion(plan, {**check.where, **cell}) if pooled else table
+
+    return rows
 
 
 def _cells(check: Check, table: OutcomeTable, where: str | None) -> list[dict[str, str]]:
@@ -139,22 +231,30 @@ def _cells(check: Check, table: OutcomeTable, where: str | None) -> list[dict[st
     return cells
 
 
-def _with_holm(examined: list[Examined], policy: Policy) -> list[CheckResult]:
-    """Fail is a claim of regression over many cells: Holm keeps its family-wise error at alpha."""
-    rejected = holm([1.0 if e.p_fail is None else e.p_fail for e in examined], policy.alpha)
-    return [conclude(e, rejected=r, policy=policy) for e, r in zip(examined, rejected, strict=True)]
-
-
-def _verdict(checks: list[CheckResult], *, unplanned: bool) -> tuple[Verdict, str]:
+def _verdict(checks: list[CheckResult], refusals: Sequence[str]) -> tuple[Verdict, str]:
     failed = [c.id for c in checks if c.status is Status.FAIL]
     unsettled = [c.id for c in checks if c.status is Status.INCONCLUSIVE]
     if failed:
         return Verdict.BLOCK, f"{_count(failed, 'check')} failed: {', '.join(failed)}"
     if unsettled:
         return Verdict.INCONCLUSIVE, f"{_count(unsettled, 'check')} not settled: {', '.join(unsettled)}"
-    if unplanned:
-        return Verdict.INCONCLUSIVE, "the evidence is unplanned and the policy requires a plan committed before the run"
+    if refusals:
+        return Verdict.INCONCLUSIVE, "; ".join(refusals)
     return Verdict.PROMOTE, f"all {_count(checks, 'check')} passed"
+
+
+def _refusals(evidence: Evidence, *, planned: bool, must_plan: bool) -> list[str]:
+    """Why this evidence cannot be promoted on, whatever its checks say."""
+    found = []
+    if evidence.exploratory:
+        found.append(
+            f"{_count(range(evidence.exploratory), 'answer')} of the candidate were there before the plan was made: "
+            "exploratory, to be asked again under a plan of their own"
+        )
+    if must_plan and not planned:
+        under = "no plan" if evidence.plan_digest is None else "no plan under this policy"
+        found.append(f"{under} was committed to before the run, and the policy requires one")
+    return found
 
 
 def _superior(checks: list[CheckResult], policy: Policy) -> bool:
@@ -169,11 +269,13 @@ def _superior(checks: list[CheckResult], policy: Policy) -> bool:
     return all(c.estimate.high is not None and c.estimate.high < 0 for c in mine)
 
 
-def _notes(measured: Measured) -> list[str]:
+def _notes(measured: Measured, *, planned: bool) -> list[str]:
     evidence, table = measured.evidence, measured.outcomes
     notes = []
     if evidence.plan_digest is None:
         notes.append("unplanned: no plan was committed to before these outcomes were measured")
+    elif not planned:
+        notes.append("unplanned: the plan committed to before the run was made for another policy")
     excluded = int(table.arm("candidate").client_errors().sum())
     if excluded:
         notes.append(f"{_count(range(excluded), 'client error')} left out of reliability and latency")

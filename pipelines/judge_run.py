@@ -26,6 +26,8 @@ from pipelines.project import Project
 PromptKey = tuple[str, str, int]
 """Set name, prompt id, repeat."""
 Verdicts = Mapping[PromptKey, Judgment]
+LEAST_OF_FIRST, LEAST_OF_LATER = 10, 3
+"""Labels of every combination of verdicts on the arms, at least: in a run's first batch, in each later one."""
 
 
 class JudgeRun:
@@ -92,23 +94,30 @@ class JudgeRun:
 
 
 def label_probabilities(
-    asked: Sequence[Asked], verdicts: Mapping[Arm, Verdicts], per_arm: int, seed: int
+    asked: Sequence[Asked], verdicts: Mapping[Arm, Verdicts], wanted: Mapping[str, int], seed: int, *, first: bool
 ) -> dict[tuple[str, str], float]:
     """Which prompts are labelled on every arm, with the probability that each was drawn: (set, prompt id) -> p.
 
     Drawn set by set among the prompts that a judge was asked about on every arm.
+
+    Args:
+        asked: one batch of the run.
+        verdicts: what the judge said, by arm.
+        wanted: labels per arm of each set; sets that are not named get none.
+        seed: seed of the draw.
+        first: whether this is the run's first batch: later ones need not show every kind of verdict again.
     """
-    if per_arm == 0:
-        return {}
     by_set: dict[str, dict[tuple[str, str], tuple[bool | None, ...]]] = {}
     for one in asked:
         key = (one.prompt_set.name, one.prompt.id, 0)
-        if one.repeat == 0 and all(key in seen for seen in verdicts.values()):
+        if key[0] in wanted and one.repeat == 0 and all(key in seen for seen in verdicts.values()):
             said = tuple(_passed(seen[key]) for seen in verdicts.values())
             by_set.setdefault(one.prompt_set.name, {})[key[0], key[1]] = said
     chosen: dict[tuple[str, str], float] = {}
-    for members in by_set.values():
-        sample = labelled_subsample(members, per_arm=per_arm, seed=seed)
+    for name, members in by_set.items():
+        sample = labelled_subsample(
+            members, per_arm=wanted[name], least=LEAST_OF_FIRST if first else LEAST_OF_LATER, seed=seed
+        )
         chosen.update({key: sample.probability[key] for key in sample.chosen})
     return chosen
 

@@ -43,7 +43,7 @@ def evaluate(
     known = None if against is None else workspace.known_evidence(against.digest)
     plan = plan_for(workspace.project, against, known, candidate=subject)
     workspace.registry.record_policy(workspace.project.policy.policy)
-    workspace.registry.record_plan(plan)
+    index = workspace.registry.record_plan(plan)
 
     async def go() -> Evaluation:
         async with Fleet(workspace.project.logs) as fleet:
@@ -54,10 +54,11 @@ def evaluate(
                 store=workspace.store,
                 fleet=fleet,
                 progress=Progress(),
+                plan_index=index,
             )
 
     result = run_async(go())
-    write_evidence(result.evidence, result.blob, output)
+    write_evidence(result.evidence, result.blob, output, plan)
     if as_json:
         emit(
             {

@@ -1,0 +1,225 @@
+"""Asking: batch by batch, both arms answer, the judge judges, some answers are labelled; what is known grows."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from evalharness.candidate import Candidate
+from evalharness.drawing import PromptId
+from evalharness.engines import ServedModel
+from evalharness.evidence import Calibration
+from evalharness.generation import GenerationSettings, generate
+from evalharness.generation_records import Generation, Judgment
+from evalharness.judging.controls import JudgedControl
+from evalharness.latency import measure_latency
+from evalharness.outcomes import Arm, OutcomeTable
+from evalharness.plan import Plan
+from evalharness.pricing import usd_of
+from evalharness.samples import SampleStore
+from evalharness.scoring import Answer, Asked
+from golden_sets.digests import digest_json
+from golden_sets.errors import InputError
+from golden_sets.reading import LoadedSet
+from golden_sets.records import Prompt, PromptSet
+from pipelines.fleet import Fleet
+from pipelines.judge_run import JudgeRun, PromptKey, Verdicts, calibrations_of, label_probabilities
+from pipelines.progress import Progress
+from pipelines.project import Project
+
+FIRST_LABELS = 20
+"""Labels per arm of a set's first batch, at least: fewer would say nothing about the judge at the first look."""
+
+
+@dataclass(frozen=True)
+class Arms:
+    """Who is compared."""
+
+    candidate: Candidate
+    incumbent: Candidate | None
+    anchor: Candidate | None = None
+
+    def items(self) -> list[tuple[Arm, Candidate]]:
+        """The arms that are there, candidate first."""
+        named: list[tuple[Arm, Candidate | None]] = [
+            ("candidate", self.candidate),
+            ("incumbent", self.incumbent),
+            ("anchor", self.anchor),
+        ]
+        return [(arm, who) for arm, who in named if who is not None]
+
+
+@dataclass
+class Asking:
+    """One run of a plan as far as it has come."""
+
+    project: Project
+    plan: Plan
+    arms: Arms
+    store: SampleStore
+    fleet: Fleet
+    progress: Progress
+    served: dict[Arm, ServedModel] = field(default_factory=dict)
+    """The models, once started."""
+    generations: dict[Arm, list[Generation]] = field(default_factory=dict)
+    """Every answer so far, in the order asked."""
+    answers: list[Answer] = field(default_factory=list)
+    """The same with judgments, labels and costs, and those of the latency pass."""
+
+    def __post_init__(self) -> None:
+        self._judging = JudgeRun(self.project, self.store, self.fleet, self.progress)
+        self._prompts = planned_prompts(self.project.sets, self.plan)
+        self._controls: list[JudgedControl] | None = None
+        self._labelled: set[str] = set()
+
+    @property
+    def warnings(self) -> list[str]:
+        """What speaks against the judge for this candidate.
+
+        Raises:
+            InputError: judge and candidate have the same weights.
+        """
+        return self._judging.warnings(self.arms.candidate)
+
+    async def start(self) -> None:
+        """Serve every arm.
+
+        Raises:
+            InfrastructureError: a model does not start.
+        """
+        named = self.arms.items()
+        with self.progress.step(f"starting {' and '.join(who.name for _, who in named)}"):
+            found = await asyncio.gather(*(self.fleet.get(who) for _, who in named))
+        self.served = {arm: model for (arm, _), model in zip(named, found, strict=True)}
+
+    async def ask(self, batch: Sequence[PromptId]) -> None:
+        """Ask every arm these prompts, judge the answers and label some of them.
+
+        Raises:
+            InfrastructureError: a model died; everything finished is kept.
+        """
+        repeats = range(self.plan.repeats)
+        asked = [Asked(*self._prompts[key], repeat) for key in batch for repeat in repeats]
+        if not asked:
+            return
+        generations = {arm: await self._generate(arm, who, asked) for arm, who in self.arms.items()}
+        verdicts = {arm: await self._judging.judge(who, asked, generations[arm]) for arm, who in self.arms.items()}
+        label_p = self._label(asked, verdicts)
+        for arm, who in self.arms.items():
+            self.generations.setdefault(arm, []).extend(generations[arm].values())
+            self.answers += self._scored(arm, who, asked, generations[arm], verdicts[arm], label_p)
+
+    async def time(self) -> None:
+        """The latency pass: a run of its own, at the plan's load. Nothing happens where the plan has none."""
+        if self.plan.latency is None:
+            return
+        # Never reused across hosts: the run is named for plan, arms and host.
+        run = digest_json([self.plan.digest, *(who.digest for _, who in self.arms.items()), socket.gethostname()])
+        first: dict[str, Asked] = {}
+        for prompt_set, prompt in self._prompts.values():
+            first.setdefault(prompt.request_digest, Asked(prompt_set, prompt))
+        with self.progress.bar("latency pass", None) as advance:
+            timed = await measure_latency(
+                {arm: (who, self.served[arm]) for arm, who in self.arms.items() if arm != "anchor"},
+                [one.prompt for one in first.values()],
+                self.plan.latency,
+                self.store,
+                run=run,
+                seed=self.plan.seed,
+                progress=advance,
+            )
+        for arm, who in self.arms.items():
+            self.answers += _timed(arm, who, timed.get(arm, []), first)
+
+    def table(self) -> OutcomeTable:
+        """The outcomes of everything asked so far."""
+        return OutcomeTable.from_rows(answer.row() for answer in self.answers)
+
+    async def calibrations(self) -> tuple[Calibration, ...]:
+        """The judge's error as far as it is known."""
+        if self._controls is None:
+            self._controls = await self._judging.controls()
+        return calibrations_of(self.answers, self._controls, self.project.file.labels.source)
+
+    async def _generate(self, arm: Arm, who: Candidate, asked: Sequence[Asked]) -> dict[tuple[str, int], Generation]:
+        """Answers of one arm by (request digest, repeat)."""
+        options = self.project.file.generation
+        settings = GenerationSettings(
+            concurrency=options.concurrency, timeout_s=options.timeout_s, retries=options.retries
+        )
+        prompts = list({a.prompt.request_digest: a.prompt for a in asked}.values())
+        with self.progress.bar(f"{who.name} answers ({arm})", len(prompts) * self.plan.repeats) as advance:
+            found = await generate(
+                prompts,
+                who,
+                self.served[arm],
+                self.store,
+                repeats=self.plan.repeats,
+                settings=settings,
+                progress=advance,
+            )
+        return {(g.request_digest, g.repeat): g for g in found}
+
+    def _label(self, asked: Sequence[Asked], verdicts: Mapping[Arm, Verdicts]) -> dict[tuple[str, str], float]:
+        """Draw this batch's share of the labels; a set's first batch gets enough to say something."""
+        wanted: dict[str, int] = {}
+        for name in {one.prompt_set.name for one in asked} if self.plan.labels_per_arm else ():
+            planned = sum(len(stratum.prompts) for stratum in self.plan.sets[name].strata)
+            batch = sum(one.prompt_set.name == name and one.repeat == 0 for one in asked)
+            share = round(self.plan.labels_per_arm * batch / planned)
+            wanted[name] = max(1, share) if name in self._labelled else max(FIRST_LABELS, share)
+        first = not self._labelled
+        self._labelled |= set(wanted)
+        return label_probabilities(asked, verdicts, wanted, self.project.file.labels.seed, first=first)
+
+    def _scored(
+        self,
+        arm: Arm,
+        who: Candidate,
+        asked: Sequence[Asked],
+        generations: Mapping[tuple[str, int], Generation],
+        judgments: Mapping[PromptKey, Judgment],
+        label_p: Mapping[tuple[str, str], float],
+    ) -> Iterator[Answer]:
+        found = [generations[a.prompt.request_digest, a.repeat] for a in asked]
+        by_checker = {s.prompt_set.name for s in self.project.sets if s.card.scoring == "checker"}
+        for one, generation, usd in zip(asked, found, usd_of(found, who.price), strict=True):
+            name = one.prompt_set.name
+            yield Answer(
+                asked=one,
+                arm=arm,
+                phase="quality",
+                generation=generation,
+                usd=usd,
+                judgment=judgments.get((name, one.prompt.id, one.repeat)),
+                by_checker=name in by_checker,
+                label_p=None if name in by_checker else label_p.get((name, one.prompt.id)),
+                label_source=self.project.file.labels.source,
+            )
+
+
+def planned_prompts(sets: Sequence[LoadedSet], plan: Plan) -> dict[PromptId, tuple[PromptSet, Prompt]]:
+    """Every prompt that a plan may ask, with its set.
+
+    Raises:
+        InputError: a set changed since the plan was made.
+    """
+    found = {}
+    by_name = {s.prompt_set.name: s.prompt_set for s in sets}
+    for name, planned in plan.sets.items():
+        prompt_set = by_name.get(name)
+        if prompt_set is None or prompt_set.digest != planned.digest:
+            raise InputError(
+                f"set '{name}' is not the one the plan was made for", do="make a new plan, or restore the set"
+            )
+        prompts = {p.id: p for p in prompt_set.prompts}
+        found.update({(name, i): (prompt_set, prompts[i]) for stratum in planned.strata for i in stratum.prompts})
+    return found
+
+
+def _timed(arm: Arm, who: Candidate, generations: Sequence[Generation], first: Mapping[str, Asked]) -> Iterable[Answer]:
+    for generation, usd in zip(generations, usd_of(generations, who.price), strict=True):
+        one = first[generation.request_digest]
+        yield Answer(Asked(one.prompt_set, one.prompt, generation.repeat), arm, "latency", generation, usd)
