@@ -61,7 +61,7 @@ def stratified(
     weights = _weights(prompt_set.name, cells, [len(m) for m in members], declared)
     return PlannedSet(
         kind=prompt_set.kind,
-        digest=prompt_set.digest,
+        set_digest=prompt_set.digest,
         stage=stage,
         strata=tuple(
             Stratum(cell=cell, weight=weight, available=len(ids), prompts=ids)

@@ -135,7 +135,7 @@ class PlannedSet(Record):
 
     kind: SetKind
     """What the set is for."""
-    digest: Digest
+    set_digest: Digest
     """Digest of the set."""
     stage: int = Field(default=1, ge=1)
     """Sets of lower stages run first; a candidate that fails there never reaches this one."""
@@ -186,7 +186,7 @@ class Plan(Record):
     @property
     def set_digests(self) -> dict[str, Digest]:
         """Digest of every set by name."""
-        return {name: planned.digest for name, planned in self.sets.items()}
+        return {name: planned.set_digest for name, planned in self.sets.items()}
 
     @cached_property
     def by_check(self) -> dict[str, PlannedCell]:
