@@ -210,7 +210,7 @@ def planned_prompts(sets: Sequence[LoadedSet], plan: Plan) -> dict[PromptId, tup
     by_name = {s.prompt_set.name: s.prompt_set for s in sets}
     for name, planned in plan.sets.items():
         prompt_set = by_name.get(name)
-        if prompt_set is None or prompt_set.digest != planned.digest:
+        if prompt_set is None or prompt_set.digest != planned.set_digest:
             raise InputError(
                 f"set '{name}' is not the one the plan was made for", do="make a new plan, or restore the set"
             )
