@@ -29,6 +29,7 @@ EVENT_TYPES = (
     "decided",
     "promoted",
     "rolled_back",
+    "attempted",
 )
 """What can happen. Later types are added at the end; a type's meaning never changes."""
 

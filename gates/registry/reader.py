@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, TypeVar
 
 from sqlalchemy import Connection, Engine
@@ -9,7 +10,8 @@ from sqlalchemy import Connection, Engine
 from evalharness.evidence import Evidence
 from evalharness.plan import Plan
 from gates.decision import Decision
-from gates.registry import channels, ledger
+from gates.registry import attempts, channels, ledger
+from gates.registry.attempts import Attempt
 from gates.registry.blobs import get_blob
 from gates.registry.channels import CHANNEL_NAMES, STAGES, ChannelState
 from gates.registry.ledger import Checkpoint, Event
@@ -59,6 +61,27 @@ class RegistryReader:
             states = [channels.read_channel(connection, c, s) for c in CHANNEL_NAMES for s in STAGES]
         return [state for state in states if state.generation > 0]
 
+    # -- attempts and exposure -------------------------------------------------------------------------------
+
+    def attempt_number(self, lineage: str, sets: Mapping[str, Digest], subject: Digest | None, question: Digest) -> int:
+        """The number an attempt has, or would get if it were begun now; nothing is written.
+
+        Args:
+            lineage: ``channel/line``.
+            sets: digest of every set that is asked, by name.
+            subject: digest of the subject's manifest; None: somebody new.
+            question: digest of what is asked, without the attempt's number and what follows from it.
+        """
+        attempt = Attempt(lineage, sets, subject, question)
+        with reading(self._engine) as connection:
+            known = attempts.recorded_number(connection, attempt)
+            return attempts.next_number(connection, attempt) if known is None else known
+
+    def exposures(self, set_digest: Digest) -> int:
+        """How many subjects have recorded evidence on a set: the more, the more the set has been selected on."""
+        with reading(self._engine) as connection:
+            return attempts.exposures(connection, set_digest)
+
     # -- versions and records --------------------------------------------------------------------------------
 
     def find_decision(
@@ -79,6 +102,31 @@ class RegistryReader:
             for event in ledger.find_events(connection, ("decided",), terms):
                 if (event.payload["plan"], event.payload["incumbent"]) == (plan_digest, incumbent_digest):
                     return read_record(connection, event.payload["decision"], Decision)
+        return None
+
+    def find_decision_on(
+        self,
+        evidence_digest: Digest,
+        policy_digest: Digest,
+        *,
+        incumbent_evidence_digest: Digest | None = None,
+        anchor_evidence_digest: Digest | None = None,
+    ) -> Decision | None:
+        """The newest recorded decision on exactly this evidence under this policy, if there is one.
+
+        Args:
+            evidence_digest: the candidate's evidence.
+            policy_digest: the policy.
+            incumbent_evidence_digest: the incumbent's, where it was measured apart; None: it was not.
+            anchor_evidence_digest: the anchor's, likewise.
+        """
+        apart = (incumbent_evidence_digest, anchor_evidence_digest)
+        with reading(self._engine) as connection:
+            terms = {"evidence": evidence_digest, "policy": policy_digest}
+            for event in ledger.find_events(connection, ("decided",), terms):
+                decision = read_record(connection, event.payload["decision"], Decision)
+                if (decision.incumbent_evidence_digest, decision.anchor_evidence_digest) == apart:
+                    return decision
         return None
 
     def decisions_about(self, subject: Digest) -> list[Event]:

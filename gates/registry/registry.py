@@ -17,7 +17,8 @@ from evalharness.candidate import Candidate
 from evalharness.evidence import Evidence
 from evalharness.plan import Plan
 from gates.decision import Decision
-from gates.registry import channels, ledger
+from gates.registry import attempts, channels, ledger
+from gates.registry.attempts import Attempt
 from gates.registry.blobs import PARQUET, put_blob, put_record
 from gates.registry.channels import ChannelState
 from gates.registry.reader import RegistryReader, read_record
@@ -81,6 +82,34 @@ class Registry(RegistryReader):
                 ledger.append(connection, "named", who, {"subject": digest, "name": name})
         return digest
 
+    def begin_attempt(
+        self,
+        lineage: str,
+        sets: Mapping[str, Digest],
+        subject: Digest,
+        question: Digest,
+        *,
+        name: str | None = None,
+        actor: str | None = None,
+    ) -> int:
+        """Count an attempt before its run, and return its number; of several at once each gets its own.
+
+        The same subject of the same lineage asking the same question is one attempt, however often it is begun:
+        writing it again spends nothing. Anything else is another attempt. Its number is 1 + how many attempts of the
+        lineage share a set with it.
+
+        Args:
+            lineage: ``channel/line``.
+            sets: digest of every set that is asked, by name.
+            subject: digest of the subject's manifest.
+            question: digest of what is asked, without the attempt's number and what follows from it.
+            name: the subject's name, for people.
+            actor: who; default :func:`default_actor`.
+        """
+        attempt = Attempt(lineage, sets, subject, question)
+        with writing(self._engine) as connection:
+            return attempts.begin(connection, attempt, name=name, actor=actor or default_actor())
+
     def record_policy(self, policy: Policy, *, actor: str | None = None) -> int:
         """Record a policy; returns its place in the ledger."""
         payload = {"policy": policy.digest, "name": policy.name, "version": policy.version}
@@ -110,7 +139,8 @@ class Registry(RegistryReader):
         """Record evidence with its outcomes (the Parquet blob it names); returns its place in the ledger.
 
         Raises:
-            InputError: the blob is not the one the evidence names, or the plan was not recorded before.
+            InputError: the blob is not the one the evidence names, or the plan was not recorded, or the attempt it
+                names not begun, before.
         """
         payload = {
             "evidence": evidence.digest,
@@ -125,6 +155,7 @@ class Registry(RegistryReader):
         with writing(self._engine) as connection:
             if evidence.plan_digest is not None:
                 _require_recorded(connection, "planned", "plan", evidence.plan_digest)
+                _require_attempt(connection, read_record(connection, evidence.plan_digest, Plan), evidence)
             put_blob(connection, outcomes, media_type=PARQUET, expected=evidence.outcomes)
             put_record(connection, evidence)
             return _append_once(connection, "evaluated", "evidence", payload, actor)
@@ -246,3 +277,18 @@ def _append_once(connection: Connection, type_: str, key: str, payload: Mapping[
 def _require_recorded(connection: Connection, type_: str, field: str, digest: Digest) -> None:
     if not ledger.find_events(connection, (type_,), {field: digest}):
         raise InputError(f"{field} {short(digest)} is not recorded in this registry", do=f"record the {field} first")
+
+
+def _require_attempt(connection: Connection, plan: Plan, evidence: Evidence) -> None:
+    if not attempts.has_begun(
+        connection,
+        lineage=plan.lineage,
+        sets=plan.set_digests.values(),
+        subject=evidence.subject_digest,
+        number=plan.attempt,
+    ):
+        raise InputError(
+            f"the plan of the evidence about '{evidence.subject_name}' says attempt {plan.attempt} of {plan.lineage}, "
+            "and no such attempt was begun in this registry",
+            do="evaluate it again with this registry as its --store",
+        )

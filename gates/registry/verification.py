@@ -1,9 +1,9 @@
 """Verification: recompute everything from the rows, and say what does not fit.
 
 What it finds without help: an event, hash, index entry, pointer or blob that was edited, deleted, added or replaced,
-also after the triggers were dropped; a move of a channel that no passing decision allowed. What it cannot find alone
-is a log rewritten as a whole, or cut at its end together with everything derived from it: for that it takes a
-checkpoint that was kept elsewhere.
+also after the triggers were dropped; a move of a channel that no passing decision allowed; an attempt that was counted
+wrongly. What it cannot find alone is a log rewritten as a whole, or cut at its end together with everything derived
+from it: for that it takes a checkpoint that was kept elsewhere.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, select
 
 from gates.registry import ledger, merkle
+from gates.registry.attempts import Attempt
 from gates.registry.blobs import blob_digests, damaged_blobs, get_blob
 from gates.registry.ledger import Checkpoint, Event
 from gates.registry.tables import CHANNELS, LEDGER_HEAD, LEDGER_NODES, LEDGER_TERMS, missing_triggers
@@ -66,6 +67,7 @@ class _Replay:
     passing: dict[Digest, tuple[Digest, Digest | None]] = field(default_factory=dict)
     pointers: dict[tuple[str, str], tuple[Digest, int]] = field(default_factory=dict)
     promoted: set[tuple[str, str, Digest]] = field(default_factory=set)
+    attempts: dict[str, list[Attempt]] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
     checkpoint_root: bytes | None = None
 
@@ -102,10 +104,21 @@ class _Replay:
                 self.passing[event.payload["decision"]] = (event.payload["subject"], event.payload["incumbent"])
             elif event.type in ("promoted", "rolled_back"):
                 self._move(event)
+            elif event.type == "attempted":
+                self._count(event)
             elif event.type not in ledger.EVENT_TYPES:
                 self.problems.append(f"event {event.position} has the unknown type '{event.type}'")
         except (KeyError, TypeError) as error:
             self.problems.append(f"event {event.position} ({event.type}) lacks {error}")
+
+    def _count(self, event: Event) -> None:
+        attempt, number = Attempt.of(event), event.payload["number"]
+        earlier = self.attempts.setdefault(attempt.lineage, [])
+        if number != (expected := attempt.number_after(earlier)):
+            self.problems.append(f"event {event.position} counts attempt {number}, it is attempt {expected}")
+        if any(attempt.is_same(other) for other in earlier):
+            self.problems.append(f"event {event.position} counts an attempt that was counted before")
+        earlier.append(attempt)
 
     def _move(self, event: Event) -> None:
         payload = event.payload

@@ -216,5 +216,5 @@ def _allowed_by(
 def _about(payload: object) -> str:
     if not isinstance(payload, dict):
         return ""
-    wanted = ("name", "verdict", "channel", "stage", "reason", "version")
+    wanted = ("name", "verdict", "channel", "stage", "reason", "version", "lineage", "number")
     return "  ".join(f"{key}={payload[key]}" for key in wanted if payload.get(key))

@@ -18,11 +18,12 @@ from evalharness.candidate import Candidate, Manifest, Price
 from evalharness.candidate import Engine as ServingEngine
 from evalharness.database import open_database
 from evalharness.evidence import Estimate, Evidence, Provenance
-from evalharness.plan import Plan
+from evalharness.plan import Plan, PlannedSet, Stratum
 from gates.decision import CheckResult, Decision, Status, Verdict
 from gates.policy import Check, Policy
 from gates.registry import Registry
 from golden_sets.digests import Digest, digest_bytes
+from golden_sets.records import SetKind
 
 POLICY = Policy(
     name="enterprise",
@@ -30,6 +31,12 @@ POLICY = Policy(
     alpha=0.05,
     primary="golden-floor",
     checks=(Check(id="golden-floor", metric="pass_rate", test="floor", where={"set": "golden"}, threshold=0.8),),
+)
+
+GOLDEN = PlannedSet(
+    kind=SetKind.GOLDEN,
+    set_digest=digest_bytes(b"set"),
+    strata=(Stratum(cell={}, weight=2.0, available=2, prompts=("a", "b")),),
 )
 
 
@@ -66,19 +73,21 @@ class Maker:
         incumbent: Candidate | None,
         verdict: Literal["promote", "block", "inconclusive"] = "promote",
         weights: str | None = None,
+        lineage: str | None = None,
+        attempt: int = 1,
     ) -> Release:
         candidate = self.candidate(name, weights)
         outcomes = b"outcomes of " + name.encode()
         plan = Plan(
             name=f"plan for {name}",
-            lineage="flagship/demo",
+            lineage=lineage or f"flagship/{name}",
             policy_digest=self.policy.digest,
-            set_digests={"golden": digest_bytes(b"set")},
+            sets={"golden": GOLDEN},
             incumbent_digest=None if incumbent is None else incumbent.digest,
             judge_digest=None,
             alpha=0.05,
+            attempt=attempt,
             joint_power=0.8,
-            prompts={"golden": ("a", "b")},
             cells=(),
         )
         evidence = Evidence(
@@ -86,7 +95,7 @@ class Maker:
             subject_digest=candidate.digest,
             incumbent_name=None if incumbent is None else incumbent.name,
             incumbent_digest=None if incumbent is None else incumbent.digest,
-            set_digests={"golden": digest_bytes(b"set")},
+            set_digests=plan.set_digests,
             plan_digest=plan.digest,
             outcomes=digest_bytes(outcomes),
             outcome_rows=2,
@@ -131,11 +140,17 @@ class Maker:
         )
         return Release(candidate, plan, evidence, outcomes, decision)
 
+    def begin(self, registry: Registry, release: Release) -> int:
+        """Begin the attempt that a release's plan names."""
+        plan, subject = release.plan, release.candidate
+        return registry.begin_attempt(plan.lineage, plan.set_digests, subject.digest, plan.digest, name=subject.name)
+
     def record(self, registry: Registry, release: Release) -> Digest:
         """Record everything up to the decision; returns the version's digest."""
         digest = registry.register_candidate(release.candidate)
         registry.record_policy(self.policy)
         registry.record_plan(release.plan)
+        self.begin(registry, release)
         registry.record_evidence(release.evidence, release.outcomes)
         registry.record_decision(release.decision)
         return digest

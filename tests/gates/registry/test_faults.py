@@ -143,6 +143,7 @@ def test_a_full_disk_leaves_nothing_half_recorded(tmp_path: Path, make: Maker) -
     release = make.release("v1", None)
     registry.record_policy(make.policy)
     registry.record_plan(release.plan)
+    make.begin(registry, release)
     before = registry.log()
     outcomes = os.urandom(1_000_000)
     from golden_sets.digests import digest_bytes

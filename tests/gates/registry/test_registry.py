@@ -51,6 +51,7 @@ def test_a_release_from_first_version_to_promotion(registry: Registry, make: Mak
         "registered",
         "policy_recorded",
         "planned",
+        "attempted",
         "evaluated",
         "decided",
         "promoted",
@@ -82,9 +83,10 @@ def test_recording_twice_writes_once(registry: Registry, make: Maker) -> None:
         registry.record_evidence(release.evidence, release.outcomes),
         registry.record_decision(release.decision),
     )
+    assert make.begin(registry, release) == 1
     assert registry.register_candidate(release.candidate) == release.candidate.digest
     assert registry.log() == before
-    assert places == (1, 2, 3, 4)
+    assert places == (1, 2, 4, 5)
 
 
 def test_the_plan_comes_before_the_evidence(registry: Registry, make: Maker) -> None:
@@ -93,6 +95,7 @@ def test_the_plan_comes_before_the_evidence(registry: Registry, make: Maker) -> 
     registry.record_policy(make.policy)
     refused(registry, lambda: registry.record_evidence(release.evidence, release.outcomes), "plan .* is not recorded")
     plan_at = registry.record_plan(release.plan)
+    make.begin(registry, release)
     refused(registry, lambda: registry.record_decision(release.decision), "evidence .* is not recorded")
     assert registry.record_evidence(release.evidence, release.outcomes) > plan_at
 
@@ -101,6 +104,7 @@ def test_outcomes_must_be_those_of_the_evidence(registry: Registry, make: Maker)
     release = make.release("v1", None)
     registry.record_policy(make.policy)
     registry.record_plan(release.plan)
+    make.begin(registry, release)
     refused(registry, lambda: registry.record_evidence(release.evidence, b"better outcomes"), "have digest")
 
 

@@ -108,14 +108,14 @@ FINDINGS = {
     "UPDATE ledger SET payload = payload || ' ' WHERE position = 0": "event 0 was changed",
     "UPDATE ledger SET payload = '[' WHERE position = 2": "event 2 does not hold readable JSON",
     "DELETE FROM ledger WHERE position = 3": "event 3 is missing",
-    "DELETE FROM ledger WHERE position = 7": "7 events, its head says 8",
+    "DELETE FROM ledger WHERE position = 8": "8 events, its head says 9",
     "DELETE FROM ledger_terms WHERE field = 'decision'": "entries of the log's index do not fit",
     "DELETE FROM ledger_nodes WHERE level = 3": "stored hashes of the log do not fit",
     "UPDATE channels SET generation = 1": "channel flagship/production serves",
     "DELETE FROM channels": "channel flagship/production serves nothing",
     "UPDATE channels SET digest = 'sha256:0'": "channel flagship/production serves",
     "DELETE FROM blobs WHERE size > 1000": "named by event",
-    "UPDATE ledger_head SET size = 9": "its head says 9",
+    "UPDATE ledger_head SET size = 10": "its head says 10",
     "DELETE FROM ledger_head": "the head of the log is missing",
 }
 

@@ -1,0 +1,101 @@
+"""Attempts and exposure: how often a line of work was put to the same sets, and how many have seen a set.
+
+Whoever tries twenty candidates on the same prompts gets one through by luck, whatever the error rate of a single
+try. So every subject of a lineage that is put to a set is an attempt with a number; its plan carries that number, and
+the policy's rule makes the error rate of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, select
+
+from gates.registry import ledger
+from gates.registry.ledger import Event
+from gates.registry.tables import LEDGER
+from golden_sets.digests import Digest
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One subject put to some sets, asking one question."""
+
+    lineage: str
+    """``channel/line``: attempts of one lineage are counted together."""
+    sets: Mapping[str, Digest]
+    """Digest of every set by name; only digests count."""
+    subject: Digest | None
+    """Digest of the subject's manifest; None: somebody new, to look up the number they would get."""
+    question: Digest
+    """Digest of what is asked, without the attempt's number and what follows from it."""
+
+    @classmethod
+    def of(cls, event: Event) -> Attempt:
+        """The attempt that an event tells of."""
+        payload = event.payload
+        return cls(payload["lineage"], payload["sets"], payload["subject"], payload["question"])
+
+    def is_same(self, other: Attempt) -> bool:
+        """Whether both are one attempt: the same subject of the same lineage asked the same question."""
+        return (self.lineage, self.subject, self.question) == (other.lineage, other.subject, other.question)
+
+    def shares(self, other: Attempt) -> bool:
+        """Whether both are of one lineage and some set is put to both."""
+        return self.lineage == other.lineage and not set(self.sets.values()).isdisjoint(other.sets.values())
+
+    def number_after(self, earlier: Iterable[Attempt]) -> int:
+        """The number it has as a new attempt: 1 + how many earlier ones of its lineage share a set with it."""
+        return 1 + sum(self.shares(other) for other in earlier)
+
+
+def recorded_number(connection: Connection, attempt: Attempt) -> int | None:
+    """The number of an attempt that was begun; None where it was not."""
+    for event in _attempts(connection, attempt.lineage):
+        if attempt.is_same(Attempt.of(event)):
+            return int(event.payload["number"])
+    return None
+
+
+def next_number(connection: Connection, attempt: Attempt) -> int:
+    """The number that a new attempt gets."""
+    return attempt.number_after(map(Attempt.of, _attempts(connection, attempt.lineage)))
+
+
+def begin(connection: Connection, attempt: Attempt, *, name: str | None, actor: str) -> int:
+    """Record an attempt inside the caller's write transaction, unless it is already, and return its number."""
+    number = recorded_number(connection, attempt)
+    if number is None:
+        number = next_number(connection, attempt)
+        payload: dict[str, Any] = {
+            "lineage": attempt.lineage,
+            "sets": dict(attempt.sets),
+            "subject": attempt.subject,
+            "name": name,
+            "question": attempt.question,
+            "number": number,
+        }
+        ledger.append(connection, "attempted", actor, payload)
+    return number
+
+
+def has_begun(connection: Connection, *, lineage: str, sets: Iterable[Digest], subject: Digest, number: int) -> bool:
+    """Whether a subject's attempt with this number is recorded, on these sets at least."""
+    return any(
+        event.payload["number"] == number and set(event.payload["sets"].values()).issuperset(sets)
+        for event in ledger.find_events(connection, ("attempted",), {"lineage": lineage, "subject": subject})
+    )
+
+
+def exposures(connection: Connection, set_digest: Digest) -> int:
+    """How many subjects have recorded evidence that names a set."""
+    naming = LEDGER.c.payload.contains(set_digest, autoescape=True)
+    rows = connection.execute(select(LEDGER).where(LEDGER.c.type == "evaluated", naming))
+    events = [ledger.event_from_row(row) for row in rows]
+    return len({e.payload["subject"] for e in events if set_digest in e.payload["sets"].values()})
+
+
+def _attempts(connection: Connection, lineage: str) -> list[Event]:
+    return ledger.find_events(connection, ("attempted",), {"lineage": lineage})
