@@ -5,7 +5,7 @@ never rests on what the run said of itself.
 
 Stages run in order, sets of lower stages first. Within a stage every check is looked at when its own sample reaches
 its planned sizes (`evalharness.drawing`). It stops when it passes (its bound at the look's share of alpha clears the
-limit), when it fails (Holm over the sequential p-values of all checks of the policy), when a pass has come out of reach
+limit), when it fails (Holm over the sequential p-values of all checks of the policy), when neither is in reach any more
 (futility; never binding for the error rates), or at its maximum. The first failure ends the run: the verdict is clear.
 Sources: `evalharness.statistics.sequential`, `sequential_design`, `sequential_levels`.
 """
@@ -235,13 +235,13 @@ class Course:
         return found
 
     def _futile(self, one: _Tracked, number: int) -> bool:
-        """Whether a pass has come out of reach: the Z of the limit lies below the design's futility boundary."""
+        """Whether neither pass nor fail is in reach any more: the Z of the limit lies inside the design's wedge."""
         looks, power = self.plan.looks, one.planned.power_wanted
-        if looks.futility is None or power is None or number == self._count or one.examined is None:
+        if looks.futility is None or power is None or one.examined is None:
             return False
-        design = design_for(looks.fractions, self.plan.alpha, power, looks.spending, looks.futility)
-        confidence = float(special.ndtr(design.futility_z[number - 1]))
-        return 0.0 < confidence < 1.0 and clears(one.examined, confidence) is False
+        wedge = design_for(looks.fractions, self.plan.alpha, power, looks.spending, looks.futility).futility_z
+        above, below = float(special.ndtr(wedge[number - 1])), float(special.ndtr(-wedge[number - 1]))
+        return above > below and clears(one.examined, above) is False and clears(one.examined, below) is True
 
     def _examine_at_end(self, one: _Tracked, table: OutcomeTable, calibrations: Calibrations) -> None:
         check, alpha = one.check, self.plan.alpha
@@ -279,7 +279,7 @@ class Course:
         if one.broken is not None:
             return one.broken
         if one.settled == "futile":
-            return "a pass had come out of reach"
+            return "stopped early: neither pass nor fail was in reach any more"
         if self._cut and one.look is not None and one.look < self._count:
             return "the run ended with the first failure"
         return None

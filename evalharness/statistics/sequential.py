@@ -56,6 +56,8 @@ class Crossing:
     """Chance of crossing the upper boundary first at each look."""
     lower: tuple[float, ...]
     """Chance of crossing the lower boundary first at each look."""
+    inside: tuple[float, ...]
+    """Chance of stopping first inside the inner wedge at each look."""
     expected_fraction: float
     """Expected share of the maximum sample that is used."""
 
@@ -105,12 +107,17 @@ def boundaries(fractions: Sequence[float], *, alpha: float = 0.05, kind: Spendin
 
 
 def crossing(
-    fractions: Sequence[float], upper: Sequence[float], lower: Sequence[float] | None, drift: float
+    fractions: Sequence[float],
+    upper: Sequence[float],
+    lower: Sequence[float] | None,
+    drift: float,
+    wedge: Sequence[float] | None = None,
 ) -> Crossing:
     """Chances of first crossing each boundary when Z has mean ``drift * sqrt(t)`` at information fraction t.
 
     ``drift`` is the expected Z of the full sample: (true value - limit) / standard error at the maximum n. Without
-    ``lower`` the path only stops at the upper boundary or at the end.
+    ``lower`` the path only stops at the upper boundary or at the end. ``wedge`` holds one w per look: the path stops
+    there as well when -w <= Z <= w; 0 or less: it does not.
 
     Raises:
         InputError: looks as in `boundaries`, boundaries of another length, a lower boundary above the upper one.
@@ -118,14 +125,15 @@ def crossing(
     times = _looks(fractions)
     tops = vector(list(upper), "upper", length=len(times))
     bottoms = np.full(len(times), -NEVER) if lower is None else vector(list(lower), "lower", length=len(times))
+    holes = np.zeros(len(times)) if wedge is None else vector(list(wedge), "wedge", length=len(times))
     if (bottoms > tops).any():
         raise InputError("a lower boundary lies above the upper one")
     path = Path(times, drift)
-    steps = [path.step(look, float(bottoms[look]), float(tops[look])) for look in range(len(times))]
-    ups, downs = [s[0] for s in steps], [s[1] for s in steps]
-    stopped = [u + d for u, d in zip(ups, downs, strict=True)]
+    steps = [path.step(k, float(bottoms[k]), float(tops[k]), float(holes[k])) for k in range(len(times))]
+    ups, downs, inside = zip(*steps, strict=True)
+    stopped = [sum(step) for step in steps]
     expected = sum(p * t for p, t in zip(stopped[:-1], times[:-1], strict=True)) + (1 - sum(stopped[:-1]))
-    return Crossing(tuple(ups), tuple(downs), float(expected))
+    return Crossing(ups, downs, inside, float(expected))
 
 
 def drift_for_power(fractions: Sequence[float], upper: Sequence[float], *, power: float = 0.8) -> float:
@@ -156,29 +164,42 @@ class Path:
         self._grid: Vector = np.zeros(1)
         self._mass: Vector = np.ones(1)
 
-    def step(self, look: int, bottom: float, top: float) -> tuple[float, float]:
-        """Move to a look: (chance to cross the top, chance to cross the bottom), keeping what lies between."""
+    def step(self, look: int, bottom: float, top: float, hole: float = 0.0) -> tuple[float, float, float]:
+        """Move to a look and keep what goes on: chances to cross the top, the bottom, and to stop at |Z| <= hole."""
         root = math.sqrt(self._times[look])
         up = self._tail(look, lambda gap: special.ndtr(-gap), top * root)
         down = self._tail(look, lambda gap: special.ndtr(gap), bottom * root)
+        inside = self.inside(look, bottom, top, hole)
         centre = self._drift * self._times[look]
         low, high = max(bottom * root, centre - _REACH * root), min(top * root, centre + _REACH * root)
-        nodes, weights = _quadrature(low, high)
+        gap = max(0.0, hole) * root
+        pieces = [(low, high)] if gap == 0 else [(low, min(high, -gap)), (max(low, gap), high)]
+        parts = [_quadrature(*piece) for piece in pieces]
+        nodes, weights = (np.concatenate([part[k] for part in parts]) for k in (0, 1))
         self._grid, self._mass = nodes, weights * self._density(look, nodes)
-        return up, down
+        return up, down, inside
 
-    def limit_for(self, look: int, alpha: float, *, downward: bool = False) -> float:
-        """Z beyond which exactly ``alpha`` of all paths lie at this look; NEVER (or -NEVER) for no alpha."""
-        root, sign = math.sqrt(self._times[look]), -1.0 if downward else 1.0
+    def inside(self, look: int, bottom: float, top: float, hole: float) -> float:
+        """Chance that the next look finds |Z| <= hole, between bottom and top."""
+        low, high = max(bottom, -hole), min(top, hole)
+        if hole <= 0 or high <= low:
+            return 0.0
+        root = math.sqrt(self._times[look])
+        below = self._tail(look, lambda gap: special.ndtr(gap), high * root)
+        return below - self._tail(look, lambda gap: special.ndtr(gap), low * root)
+
+    def limit_for(self, look: int, alpha: float) -> float:
+        """Z above which exactly ``alpha`` of all paths lie at this look; NEVER for no alpha."""
+        root = math.sqrt(self._times[look])
 
         def excess(z: float) -> float:
-            return self._tail(look, lambda gap: special.ndtr(-sign * gap), sign * z * root) - alpha
+            return self._tail(look, lambda gap: special.ndtr(-gap), z * root) - alpha
 
         if alpha <= 0 or excess(NEVER / 2) > 0:
-            return sign * NEVER
+            return NEVER
         if excess(-NEVER) <= 0:
-            return -sign * NEVER
-        return sign * float(optimize.brentq(excess, -NEVER, NEVER / 2, xtol=1e-10))
+            return -NEVER
+        return float(optimize.brentq(excess, -NEVER, NEVER / 2, xtol=1e-10))
 
     def _increment(self, look: int) -> tuple[float, float]:
         gap = self._times[look] - (self._times[look - 1] if look else 0.0)

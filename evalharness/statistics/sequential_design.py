@@ -1,7 +1,9 @@
-"""A whole sequential plan for one check: when to stop and pass, stop and fail, or stop because a pass is out of reach.
+"""A whole sequential plan for one check: when to stop and pass, stop and fail, or stop because neither is in reach.
 
-Sources: Pampallona, Tsiatis and Kim, Drug Information Journal 35 (2001) 1113 (alpha and beta spending together);
-Jennison and Turnbull, Group Sequential Methods (2000), chapters 4 and 7.
+Stopping without a result is an inner wedge around the limit: what lies clearly on the failing side goes on until it has
+failed, instead of ending undecided. Sources: Pampallona, Tsiatis and Kim, Drug Information Journal 35 (2001) 1113
+(alpha and beta spending together); Jennison and Turnbull, Group Sequential Methods (2000), chapters 4, 5 (inner wedge)
+and 7.
 """
 
 from __future__ import annotations
@@ -37,23 +39,24 @@ class SequentialDesign:
     failing: Boundaries
     """Fail when Z <= -failing.z: spends its own alpha, whatever the other boundaries do."""
     futility_z: tuple[float, ...]
-    """Stop as inconclusive when Z <= this: at the planned effect the pass is lost with the spent beta at most."""
+    """Stop as inconclusive when |Z| <= this: at the planned effect the pass is lost with the spent beta at most. 0: not
+    at this look, which is always so at the last one."""
     drift: float
     """Expected Z of the full sample at the planned effect."""
     inflation: float
     """Maximum sample over the fixed sample of the same alpha and power."""
 
     def outcome(self, multiple: float) -> Crossing:
-        """Chances to pass (upper) and to stop without a pass (lower) when the effect is ``multiple`` times the planned.
+        """Chances to pass (upper), fail (lower) or stop without either, at ``multiple`` times the planned effect.
 
         0 is exactly at the limit, 1 the planned effect, negative values are on the failing side.
         """
-        lower = [max(f, -z) for f, z in zip(self.futility_z, self.failing.z, strict=True)]
         return crossing(
             self.passing.fractions,
             self.passing.z,
-            [min(low, top) for low, top in zip(lower, self.passing.z, strict=True)],
+            [-z for z in self.failing.z],
             self.drift * multiple,
+            [min(f, p, q) for f, p, q in zip(self.futility_z, self.passing.z, self.failing.z, strict=True)],
         )
 
     def expected_size(self, multiple: float) -> float:
@@ -87,31 +90,40 @@ def design_sequence(
     passing = boundaries(fractions, alpha=alpha, kind=kind)
     failing = boundaries(fractions, alpha=alpha if fail_alpha is None else fail_alpha, kind=kind)
     drift = drift_for_power(passing.fractions, passing.z, power=power)
-    stops = [-NEVER] * len(passing.z)
+    stops = [0.0] * len(passing.z)
     if futility is not None:
         drift = float(
-            optimize.brentq(lambda d: _missed(passing, d, power, futility) - (1 - power), drift, 2 * drift, xtol=1e-8)
+            optimize.brentq(
+                lambda d: power - _wedge(passing, d, power, futility)[1], drift - 0.01, 2 * drift, xtol=1e-8
+            )
         )
-        stops = _futility(passing, drift, power, futility)[0]
+        stops = _wedge(passing, drift, power, futility)[0]
     fixed = float(special.ndtri(power) - special.ndtri(alpha))
     return SequentialDesign(passing, failing, tuple(stops), drift, (drift / fixed) ** 2)
 
 
-def _missed(passing: Boundaries, drift: float, power: float, kind: Spending) -> float:
-    return _futility(passing, drift, power, kind)[1]
+def _wedge(passing: Boundaries, drift: float, power: float, kind: Spending) -> tuple[list[float], float]:
+    """Inner wedge that spends 1 - power before the last look, and the chance to pass under ``drift``.
 
-
-def _futility(passing: Boundaries, drift: float, power: float, kind: Spending) -> tuple[list[float], float]:
-    """Futility boundary that spends 1 - power before the last look, and the chance of no pass under ``drift``."""
-    path, stops, spent, missed = Path(list(passing.fractions), drift), [], 0.0, 0.0
+    What a look cannot spend, because the path is hardly ever near the limit yet, is left to the next ones.
+    """
+    path, stops, spent, passed = Path(list(passing.fractions), drift), [], 0.0, 0.0
     for look, (fraction, top) in enumerate(zip(passing.fractions[:-1], passing.z, strict=False)):
-        target = spending(kind, 1 - power, fraction)
-        stop = min(path.limit_for(look, target - spent, downward=True), top)
-        missed += path.step(look, stop, top)[1]
+        stop = _half_width(path, look, top, spending(kind, 1 - power, fraction) - spent)
+        up, _, inside = path.step(look, -NEVER, top, stop)
         stops.append(stop)
-        spent = target
-    last = passing.z[-1]
-    return [*stops, last], missed + path.step(len(stops), last, last)[1]
+        spent, passed = spent + inside, passed + up
+    return [*stops, 0.0], passed + path.step(len(stops), -NEVER, passing.z[-1])[0]
+
+
+def _half_width(path: Path, look: int, top: float, budget: float) -> float:
+    """The w for which |Z| <= w has the chance ``budget`` at the next look; at most the passing boundary."""
+    if budget <= 0:
+        return 0.0
+    most = min(top, NEVER)
+    if path.inside(look, -NEVER, top, most) <= budget:
+        return most
+    return float(optimize.brentq(lambda w: path.inside(look, -NEVER, top, w) - budget, 0.0, most, xtol=1e-10))
 
 
 @dataclass(frozen=True, slots=True)

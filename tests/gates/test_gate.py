@@ -257,8 +257,6 @@ class TestRefusals:
         assert "unplanned" in gate(policy(FLOOR), good).notes[0]
         assert gate(policy(FLOOR), good, require_plan=True).verdict is Verdict.INCONCLUSIVE
         assert gate(policy(FLOOR, require_plan=True), good).verdict is Verdict.INCONCLUSIVE
-        planned = measured(good.outcomes, plan="sha256:plan")
-        assert gate(policy(FLOOR), planned, require_plan=True).verdict is Verdict.PROMOTE
 
     def test_the_same_evidence_gives_the_same_decision(self) -> None:
         first, second = (gate(policy(FLOOR), measured(table(rows(ones(450, 500))))) for _ in range(2))

@@ -96,7 +96,6 @@ def measured(
     name: str = "candidate",
     sets: Mapping[str, str] | None = None,
     calibrations: Sequence[Calibration] = (),
-    plan: str | None = None,
 ) -> Measured:
     """Evidence that names these outcomes."""
     incumbent = "incumbent" in outcomes.arms
@@ -108,7 +107,6 @@ def measured(
         incumbent_digest=digest_json("incumbent") if incumbent else None,
         set_digests=sets or {"golden-set": digest_json("golden")},
         calibrations=tuple(calibrations),
-        plan_digest=plan,
         outcomes=digest_bytes(blob),
         outcome_rows=len(outcomes),
         provenance=Provenance(

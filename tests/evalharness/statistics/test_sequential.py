@@ -63,12 +63,36 @@ def test_power_is_reached_at_its_drift() -> None:
 
 def test_default_plan_saves_what_it_promises() -> None:
     design = design_sequence(TEN)
-    assert sum(design.outcome(1.0).upper) == pytest.approx(0.9, abs=1e-6)
+    assert sum(design.outcome(1.0).upper) == pytest.approx(0.9, abs=1e-4)
     assert design.inflation <= 1.15
     assert design.expected_size(1.0) <= 0.70
     assert design.expected_size(2.0) <= 0.40
     assert design.expected_size(-2.0) <= 0.40
     assert max(design.expected_size(m) for m in np.linspace(-2, 2, 21)) <= 1.10
+
+
+def test_the_wedge_agrees_with_simulated_paths() -> None:
+    design = design_sequence(TEN)
+    rng = np.random.default_rng(11)
+    for multiple in (-1.0, 0.0, 0.5):
+        steps = rng.normal(design.drift * multiple / 10, np.sqrt(0.1), size=(40_000, 10))
+        z = np.cumsum(steps, axis=1) / np.sqrt(TEN)
+        passed, failed = z >= design.passing.z, z <= -np.array(design.failing.z)
+        futile = (np.abs(z) <= design.futility_z) & (np.array(design.futility_z) > 0)
+        ends = passed | failed | futile
+        ends[:, -1] = True
+        first = ends.argmax(axis=1)
+        at = np.arange(len(z)), first
+        expected = design.outcome(multiple)
+        assert passed[at].mean() == pytest.approx(sum(expected.upper), abs=0.01)
+        assert failed[at].mean() == pytest.approx(sum(expected.lower), abs=0.01)
+        assert ((first + 1) / 10).mean() == pytest.approx(expected.expected_fraction, abs=0.01)
+
+
+def test_what_is_clearly_worse_fails_instead_of_ending_undecided() -> None:
+    design = design_sequence(TEN)
+    assert sum(design.outcome(-1.0).lower) >= 0.89
+    assert sum(design.outcome(-2.0).lower) >= 0.999
 
 
 def test_futility_never_spends_alpha() -> None:
