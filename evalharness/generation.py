@@ -12,6 +12,7 @@ from evalharness.engines.served import ServedModel
 from evalharness.engines.watching import ServerWatch
 from evalharness.engines.wire import request_seed
 from evalharness.engines.workers import run_workers
+from evalharness.freshness import ANY_AGE, Freshness
 from evalharness.generation_records import Generation
 from evalharness.samples import SampleStore, SampleWriter
 from golden_sets.digests import Digest
@@ -27,6 +28,8 @@ __all__ = ["GenerationSettings", "Progress", "chat_request", "generate", "to_gen
 class _Job:
     prompt: Prompt
     repeat: int
+    run: str
+    """Under which its answer is stored: named where an older answer has the nameless place."""
 
 
 async def generate(
@@ -36,14 +39,15 @@ async def generate(
     store: SampleStore,
     *,
     repeats: int = 1,
-    run: str = "",
+    freshness: Freshness = ANY_AGE,
     settings: GenerationSettings | None = None,
     writer: SampleWriter | None = None,
     progress: Progress | None = None,
 ) -> list[Generation]:
     """Answers to ``prompts`` x ``repeats``: from the store where it has them, else from the server and into the store.
 
-    Stored failures are asked again. Prompts with the same messages are asked once.
+    Stored failures are asked again. Prompts with the same messages are asked once. Answers that are older than the run
+    allows are asked again beside them, with other seeds where sampling is random.
 
     Args:
         prompts: what to ask.
@@ -51,7 +55,7 @@ async def generate(
         served: where it is served.
         store: the sample store.
         repeats: independent samples per prompt; repeat k has seed + k.
-        run: empty for answers; a name of its own keeps a run apart from all others.
+        freshness: which stored answers are reused, and what new ones are stamped with.
         settings: concurrency, timeouts, retries.
         writer: an open writer to share; by default one is opened for this call.
         progress: told about every finished answer.
@@ -65,10 +69,16 @@ async def generate(
             finished is stored; a later call goes on from there.
     """
     settings = settings or GenerationSettings()
-    stored = store.generations(candidate.digest, (p.request_digest for p in prompts), repeats=repeats, run=run)
-    done = {key: generation for key, generation in stored.items() if generation.error is None}
+    digests = [p.request_digest for p in prompts]
+    stored = store.generations(candidate.digest, digests, repeats=repeats)
+    again = store.generations(candidate.digest, digests, repeats=repeats, run=freshness.run) if freshness.run else {}
+    done = {key: found for place in (stored, again) for key, found in place.items() if freshness.allows(found)}
+    taken = {key for key, generation in stored.items() if generation.error is None}
     jobs = {
-        (p.request_digest, k): _Job(p, k) for p in prompts for k in range(repeats) if (p.request_digest, k) not in done
+        key: _Job(p, k, freshness.run if key in taken else "")
+        for p in prompts
+        for k in range(repeats)
+        if (key := (p.request_digest, k)) not in done
     }
     total = len(done) + len(jobs)
     if progress is not None:
@@ -78,7 +88,7 @@ async def generate(
             store.writing(writer) as sink,
             ChatClient(timeout_s=settings.timeout_s, api_key=served.api_key) as client,
         ):
-            asker = _Asker(candidate, served, client, settings, run)
+            asker = _Asker(candidate, served, client, settings, freshness.ledger_index)
             watch = ServerWatch(served, concurrency=settings.concurrency)
             queue = iter(jobs.items())
 
@@ -95,8 +105,8 @@ async def generate(
     return [done[p.request_digest, k] for p in prompts for k in range(repeats)]
 
 
-def chat_request(prompt: Prompt, candidate: Candidate, model_id: str, repeat: int) -> ChatRequest:
-    """The request for one repeat of a prompt.
+def chat_request(prompt: Prompt, candidate: Candidate, model_id: str, repeat: int, run: str = "") -> ChatRequest:
+    """The request for one repeat of a prompt; a run with a name has seeds of its own.
 
     The candidate's system prompt comes first; a prompt that brings its own has it appended to that, because chat
     templates take one system message only.
@@ -109,7 +119,7 @@ def chat_request(prompt: Prompt, candidate: Candidate, model_id: str, repeat: in
         else:
             messages.insert(0, ("system", system))
     sampling = candidate.manifest.sampling
-    return ChatRequest(model_id, messages, sampling, seed=request_seed(sampling, repeat))
+    return ChatRequest(model_id, messages, sampling, seed=request_seed(sampling, repeat, run))
 
 
 def to_generation(
@@ -120,6 +130,7 @@ def to_generation(
     *,
     run: str = "",
     attempts: int = 1,
+    ledger_index: int | None = None,
 ) -> Generation:
     """The record of a finished request."""
     return Generation(
@@ -138,6 +149,7 @@ def to_generation(
         attempts=attempts,
         started_at=raw.started_at,
         run=run,
+        ledger_index=ledger_index,
     )
 
 
@@ -145,16 +157,29 @@ class _Asker:
     """Asks jobs, and notices when the server is broken rather than one request."""
 
     def __init__(
-        self, candidate: Candidate, served: ServedModel, client: ChatClient, settings: GenerationSettings, run: str
+        self,
+        candidate: Candidate,
+        served: ServedModel,
+        client: ChatClient,
+        settings: GenerationSettings,
+        ledger_index: int | None,
     ) -> None:
         self._candidate = candidate
         self._digest = candidate.digest
         self._served = served
         self._client = RetryingClient(client, served, settings)
-        self._run = run
+        self._ledger_index = ledger_index
 
     async def ask(self, job: _Job) -> Generation:
         """One finished sample."""
-        request = chat_request(job.prompt, self._candidate, self._served.model_id, job.repeat)
+        request = chat_request(job.prompt, self._candidate, self._served.model_id, job.repeat, job.run)
         raw, attempts = await self._client.complete(request)
-        return to_generation(raw, self._digest, job.prompt.request_digest, job.repeat, run=self._run, attempts=attempts)
+        return to_generation(
+            raw,
+            self._digest,
+            job.prompt.request_digest,
+            job.repeat,
+            run=job.run,
+            attempts=attempts,
+            ledger_index=self._ledger_index,
+        )

@@ -60,7 +60,10 @@ class Generation:
     started_at: float = 0.0
     """Unix time at which the last attempt was sent."""
     run: str = ""
-    """For latency passes the run they belong to (never reused); empty for answers, which are reused for good."""
+    """Empty for answers that are the first under their key, which any later run may reuse; else the run they belong to:
+    a latency pass, or answers asked afresh under a plan."""
+    ledger_index: int | None = None
+    """How many events the ledger held when the run that asked began; None: not known."""
 
 
 class ParseStatus(StrEnum):

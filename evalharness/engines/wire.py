@@ -5,6 +5,7 @@ Only what relgate reads is declared; unknown keys are skipped without being pars
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -64,11 +65,15 @@ class ChatRequest:
         return msgspec.json.encode(body)
 
 
-def request_seed(sampling: Sampling, repeat: int) -> int | None:
+def request_seed(sampling: Sampling, repeat: int, run: str = "") -> int | None:
     """Seed of repeat k: the base seed + k, so that no cache can return one answer for all repeats.
 
-    Without a base seed the first repeat has none, and repeat k > 0 has seed k.
+    Without a base seed the first repeat has none, and repeat k > 0 has seed k. Where sampling is random, a run with a
+    name draws anew: its seeds are moved by a number made of the name, modulo 2^31 (what every server takes).
     """
+    if run and sampling.temperature > 0:
+        moved = int.from_bytes(hashlib.sha256(run.encode()).digest()[:4], "big")
+        return ((sampling.seed or 0) + repeat + moved) % 2**31
     if sampling.seed is None:
         return repeat or None
     return sampling.seed + repeat

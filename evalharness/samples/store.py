@@ -14,7 +14,7 @@ from itertools import islice
 from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import ColumnElement, Engine, Table, func, select
+from sqlalchemy import DDL, ColumnElement, Connection, Engine, Table, func, inspect, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.schema import CreateTable
@@ -24,6 +24,7 @@ from evalharness.generation_records import Generation, Judgment, ParseStatus
 from evalharness.samples.tables import (
     GENERATIONS,
     JUDGMENTS,
+    LATER_COLUMNS,
     METADATA,
     generation_of,
     generation_row,
@@ -70,7 +71,7 @@ class SampleStore:
             candidate_digest: the candidate.
             request_digests: the requests wanted.
             repeats: only repeats 0 ... repeats - 1.
-            run: the latency pass; empty for answers.
+            run: the run they belong to; empty for answers that any run may reuse.
 
         Raises:
             InfrastructureError: the database cannot be read.
@@ -157,10 +158,21 @@ class SampleStore:
         with write_transaction(self.engine) as connection:
             for table in METADATA.sorted_tables:
                 connection.execute(CreateTable(table, if_not_exists=True))
+            _add_later_columns(connection)
 
     def _rows(self, query: Any) -> Iterator[Any]:
         with database_errors(self.engine), self.engine.connect() as connection:
             yield from connection.execute(query).mappings()
+
+
+def _add_later_columns(connection: Connection) -> None:
+    """Bring a database that an older version made up to date; nothing it holds is changed."""
+    preparer = connection.dialect.identifier_preparer
+    for column in LATER_COLUMNS:
+        if column.name not in {c["name"] for c in inspect(connection).get_columns(column.table.name)}:
+            table, name = preparer.format_table(column.table), preparer.format_column(column)
+            type_ = column.type.compile(connection.dialect)
+            connection.execute(DDL(f"ALTER TABLE {table} ADD COLUMN {name} {type_}"))
 
 
 def _upsert(engine: Engine, table: Table, failed: ColumnElement[bool]) -> Any:

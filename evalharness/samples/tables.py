@@ -30,6 +30,7 @@ GENERATIONS = Table(
     Column("e2e_s", Float, nullable=False),
     Column("attempts", Integer, nullable=False),
     Column("started_at", Float, nullable=False),
+    Column("ledger_index", Integer),
 )
 """One row per (candidate, request, repeat, run)."""
 
@@ -48,6 +49,9 @@ JUDGMENTS = Table(
     Column("attempts", Integer, nullable=False),
 )
 """One row per (judge, rubric, input, order, repeat)."""
+
+LATER_COLUMNS = (GENERATIONS.c.ledger_index,)
+"""Columns that older databases lack; all of them may be null."""
 
 _GENERATION_NAMES = tuple(f.name for f in fields(Generation))
 _JUDGMENT_NAMES = tuple(f.name for f in fields(Judgment))

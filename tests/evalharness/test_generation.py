@@ -71,8 +71,6 @@ async def test_a_second_run_asks_nothing_and_gives_the_same(
     assert len(fake_server.bodies) == 25
     await generate(make_prompts(5), make_candidate(temperature=0.5), served, store, settings=QUICK)
     assert len(fake_server.bodies) == 30, "another manifest is another candidate"
-    await generate(make_prompts(5), make_candidate(), served, store, settings=QUICK, run="its own")
-    assert len(fake_server.bodies) == 35, "a run of its own reuses nothing"
 
 
 async def test_prompts_with_the_same_messages_are_asked_once(

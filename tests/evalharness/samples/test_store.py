@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import event, text
+from sqlalchemy import Engine, event, text
 
 from evalharness.database import open_database
 from evalharness.generation_records import ErrorKind, Generation, Judgment, ParseStatus
@@ -113,6 +113,28 @@ def test_counts(store: SampleStore) -> None:
 def test_a_second_store_on_the_same_file_sees_everything(store: SampleStore, tmp_path: Path) -> None:
     store.write([ANSWER])
     assert stored(SampleStore(open_database(f"sqlite:///{tmp_path}/samples.db"))) == ANSWER
+
+
+def made_by_an_older_version(engine: Engine) -> None:
+    """A store with one answer, as it was before answers knew the ledger."""
+    SampleStore(engine).write([replace(ANSWER, ledger_index=None)])
+    with engine.begin() as connection:
+        connection.execute(text("ALTER TABLE generations DROP COLUMN ledger_index"))
+
+
+def test_an_older_database_is_brought_up_to_date_and_keeps_what_it_holds(engine: Engine) -> None:
+    made_by_an_older_version(engine)
+    store = SampleStore(engine)
+    assert stored(store) == ANSWER
+    store.write([replace(ANSWER, repeat=1, ledger_index=7)])
+    assert store.generations("sha256:c", ["sha256:r"], repeats=2)["sha256:r", 1].ledger_index == 7
+    assert stored(SampleStore(engine)) == ANSWER, "opening it again changes nothing"
+
+
+def test_an_older_database_may_be_opened_by_several_at_once(engine: Engine) -> None:
+    made_by_an_older_version(engine)
+    with ThreadPoolExecutor(6) as pool:
+        assert all(found == ANSWER for found in pool.map(lambda _: stored(SampleStore(engine)), range(12)))
 
 
 def test_several_writers_of_the_same_samples_do_not_get_in_each_others_way(store: SampleStore, tmp_path: Path) -> None:
