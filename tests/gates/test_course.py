@@ -119,7 +119,7 @@ class TestLooks:
     def test_each_cell_stops_for_itself(self) -> None:
         rules = policy({**FLOOR, "each": ["tier"]})
         plan = plan_of(rules, GOLDEN, expected=0.94, looks=looks(10))
-        found, course = run(rules, plan, GOLDEN, passing(4, easy=0.995, hard=0.93), arms=("candidate",))
+        found, _ = run(rules, plan, GOLDEN, passing(4, easy=0.995, hard=0.93), arms=("candidate",))
         checks = {c.id: c for c in gate(rules, found).checks}
         easy, hard = checks["floor/easy"], checks["floor/hard"]
         assert easy.status is Status.PASS
