@@ -1,8 +1,8 @@
 """Which stored answers a run may rest on: those that nobody can have looked at before its plan was made.
 
 Answers are stored for good and reused, so that nothing is paid for twice. But whoever has seen a candidate's answers
-can make a plan, a policy or a choice of prompts that they happen to pass. So every answer carries the size of the ledger
-when the run that asked it began: where the plan was not in the ledger by then, the answer is older than the plan.
+can make a plan, a policy or a choice of prompts that they happen to pass. So every answer carries the size of the
+ledger when the run that asked it began: where the plan was not in the ledger by then, the answer is older than it.
 """
 
 from __future__ import annotations

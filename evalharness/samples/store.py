@@ -14,7 +14,7 @@ from itertools import islice
 from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import DDL, ColumnElement, Connection, Engine, Table, func, inspect, select
+from sqlalchemy import ColumnElement, Connection, Engine, Table, func, inspect, select, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.schema import CreateTable
@@ -172,7 +172,7 @@ def _add_later_columns(connection: Connection) -> None:
         if column.name not in {c["name"] for c in inspect(connection).get_columns(column.table.name)}:
             table, name = preparer.format_table(column.table), preparer.format_column(column)
             type_ = column.type.compile(connection.dialect)
-            connection.execute(DDL(f"ALTER TABLE {table} ADD COLUMN {name} {type_}"))
+            connection.execute(text(f"ALTER TABLE {table} ADD COLUMN {name} {type_}"))
 
 
 def _upsert(engine: Engine, table: Table, failed: ColumnElement[bool]) -> Any:
