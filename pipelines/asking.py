@@ -11,6 +11,7 @@ from evalharness.candidate import Candidate
 from evalharness.drawing import PromptId
 from evalharness.engines import ServedModel
 from evalharness.evidence import Calibration
+from evalharness.freshness import ANY_AGE, Freshness
 from evalharness.generation import GenerationSettings, generate
 from evalharness.generation_records import Generation, Judgment
 from evalharness.judging.controls import JudgedControl
@@ -61,6 +62,8 @@ class Asking:
     store: SampleStore
     fleet: Fleet
     progress: Progress
+    freshness: Freshness = ANY_AGE
+    """Which stored answers of the candidate are reused; those of the other arms always are."""
     served: dict[Arm, ServedModel] = field(default_factory=dict)
     """The models, once started."""
     generations: dict[Arm, list[Generation]] = field(default_factory=dict)
@@ -150,6 +153,7 @@ class Asking:
             concurrency=options.concurrency, timeout_s=options.timeout_s, retries=options.retries
         )
         prompts = list({a.prompt.request_digest: a.prompt for a in asked}.values())
+        stamped = Freshness(self.freshness.ledger_index)
         with self.progress.bar(f"{who.name} answers ({arm})", len(prompts) * self.plan.repeats) as advance:
             found = await generate(
                 prompts,
@@ -157,6 +161,7 @@ class Asking:
                 self.served[arm],
                 self.store,
                 repeats=self.plan.repeats,
+                freshness=self.freshness if arm == "candidate" else stamped,
                 settings=settings,
                 progress=advance,
             )

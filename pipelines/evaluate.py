@@ -13,6 +13,7 @@ import numpy as np
 from evalharness.engines.fingerprint import fingerprint
 from evalharness.estimates import all_estimates
 from evalharness.evidence import Calibration, Evidence, Look, Provenance
+from evalharness.freshness import ANY_AGE, Freshness, older_than
 from evalharness.generation_records import Generation
 from evalharness.judging.judge import Judge
 from evalharness.outcomes import OutcomeTable
@@ -59,17 +60,29 @@ async def evaluate(
     fleet: Fleet,
     progress: Progress,
     plan_index: int | None = None,
+    freshness: Freshness = ANY_AGE,
 ) -> Evaluation:
     """Run a plan, look by look, until every check is settled or everything planned was asked.
 
-    What the store already holds is not asked again, except latency, which belongs to its run.
+    What the store already holds is not asked again, except latency, which belongs to its run, and what ``freshness``
+    does not allow. Answers of the candidate older than the plan make the evidence exploratory.
+
+    Args:
+        project: sets, judge, policy and options.
+        plan: what is asked.
+        arms: who answers.
+        store: where answers and judgments are kept.
+        fleet: who serves.
+        progress: who is told.
+        plan_index: the plan's place in the ledger; None: there is no ledger, and no age is known.
+        freshness: which of the candidate's stored answers are reused.
 
     Raises:
         InputError: the project does not fit the plan, or the judge is the candidate itself.
         InfrastructureError: a model does not start or dies; everything finished is kept.
     """
     started, before = _now(), store.counts()
-    asking = Asking(project, plan, arms, store, fleet, progress)
+    asking = Asking(project, plan, arms, store, fleet, progress, freshness)
     warnings = asking.warnings
     await asking.start()
     course = Course(project.policy.policy, plan)
@@ -97,6 +110,7 @@ async def evaluate(
         calibrations=calibrations,
         plan_digest=plan.digest,
         plan_index=plan_index,
+        exploratory=0 if plan_index is None else older_than(asking.generations["candidate"], plan_index),
         looks=tuple(course.looks),
         outcomes=digest_bytes(blob),
         outcome_rows=len(table),

@@ -68,6 +68,24 @@ class Workspace:
             do="restore its files, or name the incumbent with --incumbent",
         )
 
+    def anchor(self) -> Candidate | None:
+        """The fixed version that the policy's anchor checks compare with; None where it has none.
+
+        Raises:
+            InputError: it is no candidate of the project.
+        """
+        named = self.project.policy.policy.anchor
+        if named is None or not named.startswith("sha256:"):
+            return None if named is None else self.project.candidate(named)
+        for known in self.project.candidate_names():
+            if (candidate := self.project.candidate(known)).digest == named:
+                return candidate
+        raise InputError(
+            f"the policy's anchor {named} is no candidate of this project, or its files changed",
+            where=self.project.at(self.project.file.candidates),
+            do="restore its files, or name another anchor in a new version of the policy",
+        )
+
     def known_evidence(self, subject: Digest) -> Evidence | None:
         """The newest recorded evidence about a subject."""
         return self.registry.newest_evidence(subject)

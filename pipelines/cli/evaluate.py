@@ -23,10 +23,11 @@ def evaluate(
     """Evaluate a candidate (and the incumbent beside it) and write evidence: an interval for every metric and cell.
 
     The plan is recorded before the run. What the store already holds is not asked again, so an interrupted run goes on
-    where it stopped.
+    where it stopped. Answers that were there before the plan make the evidence exploratory: no gate promotes on it.
     """
     from evalharness.event_loop import run_async
     from evalharness.evidence_files import outcomes_path, write_evidence
+    from evalharness.freshness import Freshness
     from pipelines.evaluate import Arms, Evaluation, agreement_text
     from pipelines.evaluate import evaluate as run
     from pipelines.fleet import Fleet
@@ -41,20 +42,23 @@ def evaluate(
     if against is not None and against.digest == subject.digest:
         against = None
     known = None if against is None else workspace.known_evidence(against.digest)
-    plan = plan_for(workspace.project, against, known, candidate=subject)
+    anchor = workspace.anchor()
+    plan = plan_for(workspace.project, against, known, candidate=subject, anchor=anchor)
     workspace.registry.record_policy(workspace.project.policy.policy)
     index = workspace.registry.record_plan(plan)
+    ledger_size = workspace.registry.checkpoint().size
 
     async def go() -> Evaluation:
         async with Fleet(workspace.project.logs) as fleet:
             return await run(
                 workspace.project,
                 plan,
-                Arms(subject, against),
+                Arms(subject, against, anchor),
                 store=workspace.store,
                 fleet=fleet,
                 progress=Progress(),
                 plan_index=index,
+                freshness=Freshness.under(plan.digest, plan_index=index, ledger_index=ledger_size, reuse_older=True),
             )
 
     result = run_async(go())
@@ -66,6 +70,7 @@ def evaluate(
                 "outcomes": str(outcomes_path(output)),
                 "digest": result.evidence.digest,
                 "plan": plan.digest,
+                "exploratory": result.evidence.exploratory,
                 "generated": result.generated,
                 "judged": result.judged,
                 "warnings": result.evidence.provenance.details["warnings"],
@@ -83,6 +88,11 @@ def evaluate(
     console.print(table(f"{subject.name}: overall estimates", ("metric", "arm", "estimate", "n", "method"), rows))
     for calibration in result.evidence.calibrations:
         line(console, agreement_text(calibration))
+    if result.evidence.exploratory:
+        line(
+            console,
+            f"exploratory: {result.evidence.exploratory} answers are older than the plan; no gate promotes on them",
+        )
     for warning in result.evidence.provenance.details["warnings"]:
         line(console, f"warning: {warning}")
     line(console, f"evidence written to {output} ({result.generated} generated, {result.judged} judged)")
