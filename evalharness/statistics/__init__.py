@@ -18,11 +18,11 @@ from evalharness.statistics.confidence_sequences import (
     mean_sequence_interval,
     paired_sequence_interval,
 )
-from evalharness.statistics.corrected import corrected_rate_interval, youden_lower
-from evalharness.statistics.interval import Interval, Side
+from evalharness.statistics.corrected import corrected_rate_bound, corrected_rate_interval, youden_lower
+from evalharness.statistics.interval import Interval, OneSide, Side
 from evalharness.statistics.multiplicity import holm, p_value_by_inversion
 from evalharness.statistics.paired import PairedMethod, paired_interval
-from evalharness.statistics.prediction_powered import ppi_mean_interval, ppi_paired_interval
+from evalharness.statistics.prediction_powered import ppi_mean_interval, ppi_paired_bound, ppi_paired_interval
 from evalharness.statistics.proportions import (
     ProportionMethod,
     proportion_interval,
@@ -61,8 +61,8 @@ from evalharness.statistics.sizing import (
     size_for_margin,
     textbook_size,
 )
-from evalharness.statistics.tango import paired_lower, paired_upper
-from evalharness.statistics.violations import violation_lower, violation_upper
+from evalharness.statistics.tango import paired_lower, paired_upper, tango_z
+from evalharness.statistics.violations import violation_lower, violation_upper, violation_upper_bound
 
 __all__ = [
     "BinomialPath",
@@ -71,6 +71,7 @@ __all__ = [
     "Direction",
     "Interval",
     "MeanSequence",
+    "OneSide",
     "PairedMethod",
     "ProportionMethod",
     "SequenceBounds",
@@ -84,6 +85,7 @@ __all__ = [
     "clustered_paired_interval",
     "clustered_proportion_interval",
     "cohen_kappa",
+    "corrected_rate_bound",
     "corrected_rate_interval",
     "crossing",
     "design_for",
@@ -110,6 +112,7 @@ __all__ = [
     "powers_for_limit",
     "powers_for_margin",
     "ppi_mean_interval",
+    "ppi_paired_bound",
     "ppi_paired_interval",
     "proportion_interval",
     "proportion_lower",
@@ -122,8 +125,10 @@ __all__ = [
     "size_for_limit",
     "size_for_margin",
     "spending",
+    "tango_z",
     "textbook_size",
     "violation_lower",
     "violation_upper",
+    "violation_upper_bound",
     "youden_lower",
 ]

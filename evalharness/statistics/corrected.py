@@ -8,12 +8,15 @@ Medicine 113 (2014) 13 (interval when sensitivity and specificity are themselves
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import ArrayLike
 from scipy import special
 
-from evalharness.statistics._inputs import successes_of
-from evalharness.statistics.interval import Interval, Side, check_confidence, tails, without_bounds
-from evalharness.statistics.proportions import proportion_lower
+from evalharness.statistics._inputs import Vector, successes_of
+from evalharness.statistics.interval import Interval, OneSide, Side, check_confidences, tails, without_bounds
+from evalharness.statistics.proportions import counts_of, proportion_lower
 
 MINIMUM_LABELS_PER_CLASS = 10
 """Fewer labelled answers of either class than this: no correction."""
@@ -61,12 +64,40 @@ def corrected_rate_interval(
     refusal = _refusal(hits, labelled_pass, rejections, labelled_fail, below or above or confidence)
     if refusal is not None:
         return without_bounds(None, confidence, "rogan-gladen", units, refusal)
-    sensitivity, specificity = hits / labelled_pass, rejections / labelled_fail
-    value = min(1.0, max(0.0, (k / size + specificity - 1) / (sensitivity + specificity - 1)))
     counts = (k, size, hits, labelled_pass, rejections, labelled_fail)
-    low = None if below is None else min(value, _bound(counts, -float(special.ndtri(below))))
-    high = None if above is None else max(value, _bound(counts, float(special.ndtri(above))))
-    return Interval(value, low, high, confidence, "rogan-gladen", units)
+    low = None if below is None else float(corrected_rate_bound(*counts, confidence=below, side="lower"))
+    high = None if above is None else float(corrected_rate_bound(*counts, confidence=above, side="upper"))
+    return Interval(float(_estimate(_Counts.of(*counts))), low, high, confidence, "rogan-gladen", units)
+
+
+def corrected_rate_bound(
+    positives: ArrayLike,
+    n: ArrayLike,
+    true_positives: ArrayLike,
+    positives_labelled: ArrayLike,
+    true_negatives: ArrayLike,
+    negatives_labelled: ArrayLike,
+    *,
+    confidence: ArrayLike,
+    side: OneSide,
+) -> Vector:
+    """One-sided bounds of `corrected_rate_interval`, elementwise over arrays of counts and confidences.
+
+    NaN where the interval is refused: too few labels, or a judge not shown to be better than chance.
+
+    Raises:
+        InputError: counts that cannot be, confidence outside (0, 1).
+    """
+    levels = check_confidences(confidence)
+    z = special.ndtri(levels)
+    counts = _Counts.of(positives, n, true_positives, positives_labelled, true_negatives, negatives_labelled)
+    # A judge at chance divides by zero, and no labels too: both are refused below.
+    with np.errstate(divide="ignore", invalid="ignore"):
+        value = _estimate(counts)
+        bound = np.minimum(value, _limit(counts, -z)) if side == "lower" else np.maximum(value, _limit(counts, z))
+        refused = ~(_youden_lower(counts, levels) > 0)
+    refused |= np.minimum(counts.passing, counts.failing) < MINIMUM_LABELS_PER_CLASS
+    return np.asarray(np.where(refused, np.nan, bound), dtype=np.float64)
 
 
 def youden_lower(
@@ -84,13 +115,10 @@ def youden_lower(
     Raises:
         InputError: counts that cannot be, confidence outside (0, 1).
     """
-    check_confidence(confidence)
-    pairs = (
-        successes_of(true_positives, positives_labelled, "true_positives", "positives_labelled"),
-        successes_of(true_negatives, negatives_labelled, "true_negatives", "negatives_labelled"),
-    )
-    gaps = [k / n - float(proportion_lower(k, n, confidence=confidence, method="wilson")) for k, n in pairs]
-    return max(-1.0, sum(k / n for k, n in pairs) - 1 - math.hypot(*gaps))
+    hits, passing = successes_of(true_positives, positives_labelled, "true_positives", "positives_labelled")
+    rejections, failing = successes_of(true_negatives, negatives_labelled, "true_negatives", "negatives_labelled")
+    counts = _Counts.of(0, 1, hits, passing, rejections, failing)
+    return float(_youden_lower(counts, check_confidences(confidence)))
 
 
 def _calibration(k: float, n: float, name: str, of: str) -> tuple[float, float]:
@@ -117,17 +145,70 @@ def _refusal(hits: float, passing: float, rejections: float, failing: float, con
     return f"the judge is not shown to be better than chance: about {needed} labels of each class would be needed"
 
 
-def _bound(counts: tuple[float, float, float, float, float, float], z: float) -> float:
+@dataclass(frozen=True, slots=True)
+class _Counts:
+    """Counts of the sample and of both classes of labels, elementwise."""
+
+    positives: Vector
+    n: Vector
+    hits: Vector
+    passing: Vector
+    rejections: Vector
+    failing: Vector
+
+    @staticmethod
+    def of(
+        k: ArrayLike, n: ArrayLike, hits: ArrayLike, passing: ArrayLike, rejections: ArrayLike, failing: ArrayLike
+    ) -> _Counts:
+        """Checked counts; no labels at all are allowed here, and refused later."""
+        return _Counts(*counts_of(k, n), *_labels(hits, passing), *_labels(rejections, failing))
+
+
+def _labels(k: ArrayLike, n: ArrayLike) -> tuple[Vector, Vector]:
+    found, labelled = np.asarray(k, dtype=np.float64), np.asarray(n, dtype=np.float64)
+    counts_of(found, np.where((labelled == 0) & (found == 0), 1.0, labelled))
+    return found, labelled
+
+
+def _youden_lower(counts: _Counts, confidence: Vector) -> Vector:
+    """`youden_lower`, elementwise; NaN without labels."""
+    rates, gaps = [], []
+    for k, n in ((counts.hits, counts.passing), (counts.rejections, counts.failing)):
+        rate = k / np.where(n > 0, n, np.nan)
+        rates.append(rate)
+        gaps.append(rate - proportion_lower(k, np.where(n > 0, n, 1.0), confidence=confidence, method="wilson"))
+    return np.asarray(np.maximum(-1.0, rates[0] + rates[1] - 1 - np.hypot(gaps[0], gaps[1])), dtype=np.float64)
+
+
+def _estimate(counts: _Counts) -> Vector:
+    """Rogan and Gladen's estimator, truncated to [0, 1]."""
+    sensitivity, specificity = counts.hits / counts.passing, counts.rejections / counts.failing
+    value = (counts.positives / counts.n + specificity - 1) / (sensitivity + specificity - 1)
+    return np.asarray(np.clip(value, 0.0, 1.0), dtype=np.float64)
+
+
+def _limit(counts: _Counts, z: Vector) -> Vector:
     """The Lang-Reiczigel limit on the side of ``z``, truncated to [0, 1]."""
-    k, n, hits, passing, rejections, failing = counts
-    rate = (k + z * z / 2) / (n + z * z)
-    sensitivity, specificity = (hits + 1) / (passing + 2), (rejections + 1) / (failing + 2)
+    n = counts.n + z * z
+    rate = (counts.positives + z * z / 2) / n
+    sensitivity, specificity = (counts.hits + 1) / (counts.passing + 2), (counts.rejections + 1) / (counts.failing + 2)
     youden = sensitivity + specificity - 1
     value = (rate + specificity - 1) / youden
-    sensitivity_variance = sensitivity * (1 - sensitivity) / (passing + 2)
-    specificity_variance = specificity * (1 - specificity) / (failing + 2)
-    variance = (
-        rate * (1 - rate) / (n + z * z) + (1 - value) ** 2 * specificity_variance + value**2 * sensitivity_variance
-    ) / youden**2
+    sensitivity_variance = sensitivity * (1 - sensitivity) / (counts.passing + 2)
+    specificity_variance = specificity * (1 - specificity) / (counts.failing + 2)
+    variance = lang_reiczigel_variance(value, rate, n, youden, sensitivity_variance, specificity_variance)
     shift = 2 * z * z * (value * sensitivity_variance - (1 - value) * specificity_variance) / youden
-    return min(1.0, max(0.0, value + shift + z * math.sqrt(variance)))
+    return np.asarray(np.clip(value + shift + z * np.sqrt(variance), 0.0, 1.0), dtype=np.float64)
+
+
+def lang_reiczigel_variance(
+    value: Vector,
+    judged_rate: Vector,
+    n: Vector,
+    youden: Vector,
+    sensitivity_variance: Vector,
+    specificity_variance: Vector,
+) -> Vector:
+    """Variance of the corrected rate: the sample's and both calibration rates' added, over Youden's J squared."""
+    calibration = (1 - value) ** 2 * specificity_variance + value**2 * sensitivity_variance
+    return np.asarray((judged_rate * (1 - judged_rate) / n + calibration) / youden**2, dtype=np.float64)

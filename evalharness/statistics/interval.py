@@ -7,10 +7,17 @@ import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import numpy as np
+from numpy.typing import ArrayLike
+
+from evalharness.statistics._inputs import Vector
 from golden_sets.errors import InputError
 
 Side = Literal["two-sided", "lower", "upper"]
 """``lower`` / ``upper``: a one-sided bound AT the stated confidence, with no bound on the other side."""
+
+OneSide = Literal["lower", "upper"]
+"""The side of a one-sided bound."""
 
 _ORDER_SLACK = 1e-9
 
@@ -87,6 +94,18 @@ def check_confidence(confidence: float) -> float:
     if not 0.0 < confidence < 1.0:
         raise InputError(f"confidence must be strictly between 0 and 1, got {confidence}", do="write 95 % as 0.95")
     return float(confidence)
+
+
+def check_confidences(confidence: ArrayLike) -> Vector:
+    """Return confidences as an array, or refuse them when any is not strictly between 0 and 1.
+
+    Raises:
+        InputError: any outside (0, 1), or NaN.
+    """
+    levels = np.asarray(confidence, dtype=np.float64)
+    if not ((levels > 0) & (levels < 1)).all():
+        raise InputError(f"confidence must be strictly between 0 and 1, got {levels}", do="write 95 % as 0.95")
+    return levels
 
 
 def tails(confidence: float, side: Side) -> tuple[float | None, float | None]:

@@ -10,7 +10,6 @@ outcome (rates), and, for paired differences, a half-width that follows Tango's 
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,8 +18,10 @@ from scipy import special
 
 from evalharness.statistics._inputs import Clusters, Vector, clusters_of, vector
 from evalharness.statistics.clustered import clustered_paired_interval, t_quantile
-from evalharness.statistics.interval import Interval, Side, tails, without_bounds
+from evalharness.statistics.interval import Interval, OneSide, Side, check_confidences, tails, without_bounds
+from evalharness.statistics.power_tuning import Contributions, Tuned, guarded_bound, power_tuned
 from evalharness.statistics.proportions import proportion_lower, proportion_upper
+from evalharness.statistics.tango import paired_lower, paired_upper
 from golden_sets.errors import InputError
 
 MINIMUM_EVENTS = 5
@@ -66,17 +67,18 @@ def ppi_mean_interval(
     total = y.size + rest.size
     sample = _Sample.make(np.concatenate([f, rest]), np.arange(total) < y.size, y, weights, clusters_of(None, total))
     estimate = sample.power_tuned()
-    method = "ppi" if estimate.weight > 0 else "ppi-labels-only"
-    value = min(1.0, max(0.0, estimate.value))
+    value, weight, variance = (float(x) for x in (estimate.value, estimate.weight, estimate.variance))
+    method = "ppi" if weight > 0 else "ppi-labels-only"
+    value = min(1.0, max(0.0, value))
     events = min(np.count_nonzero(y >= 0.5), np.count_nonzero(y < 0.5))
-    if y.size < MINIMUM_LABELLED_UNITS or events < MINIMUM_EVENTS or estimate.variance <= 0 or not 0 < value < 1:
+    if y.size < MINIMUM_LABELLED_UNITS or events < MINIMUM_EVENTS or variance <= 0 or not 0 < value < 1:
         note = (
             f"too rare for prediction-powered inference: {events} labels of the rarer outcome of {y.size}, "
             f"need at least {MINIMUM_EVENTS} (and {MINIMUM_LABELLED_UNITS} labels)"
         )
         return without_bounds(value, confidence, method, total, note)
     below, above = tails(confidence, side)
-    worth = min(float(total), value * (1 - value) / estimate.variance)
+    worth = min(float(total), value * (1 - value) / variance)
     low = high = None
     if below is not None:
         n = _t_adjusted(worth, y.size, below)
@@ -84,7 +86,7 @@ def ppi_mean_interval(
     if above is not None:
         n = _t_adjusted(worth, y.size, above)
         high = float(proportion_upper(value * n, n, confidence=above))
-    return Interval(value, low, high, confidence, method, total, note=estimate.note(y.size))
+    return Interval(value, low, high, confidence, method, total, note=_note(y.size, weight))
 
 
 def ppi_paired_interval(
@@ -101,7 +103,7 @@ def ppi_paired_interval(
 
     theta = lambda * mean(judged) + weighted mean over labelled (true - lambda * judged), power-tuned, with the
     cluster-robust variance of its linearisation (labelled prompts are part of all prompts). The half-width is widened
-    for skew and for events that the labels did not show (see `_half_width`): m labels without any event still leave
+    for skew and for events that the labels did not show (see `power_tuning`): m labels without any event still leave
     t^2 / m, as in Tango's interval, and never zero. When the tuning weight is below 0.1 the judge is dropped and the
     labels alone give Tango's interval.
 
@@ -129,35 +131,94 @@ def ppi_paired_interval(
         note = f"{units} independent labelled prompts: need at least {MINIMUM_LABELLED_UNITS}"
         return without_bounds(None, confidence, "ppi-paired", f.size, note, clusters=groups.count)
     estimate = sample.power_tuned()
-    if estimate.weight < USEFUL_JUDGE and weights is None:
+    weight = float(estimate.weight)
+    if weight < USEFUL_JUDGE and weights is None:
         alone = clustered_paired_interval(y, groups.codes[mask], confidence=confidence, side=side)
-        note = f"the judge does not help (tuning weight {estimate.weight:.2f}): labels alone"
+        note = f"the judge does not help (tuning weight {weight:.2f}): labels alone"
         return Interval(
             alone.value, alone.low, alone.high, confidence, "labels-only-" + alone.method, y.size, units, note
         )
-    value = min(1.0, max(-1.0, estimate.value))
+    value = min(1.0, max(-1.0, float(estimate.value)))
     below, above = tails(confidence, side)
     labelled = sample.effective_labels
-    low = None if below is None else max(-1.0, value - _half_width(estimate, labelled, units, below, downward=True))
-    high = None if above is None else min(1.0, value + _half_width(estimate, labelled, units, above, downward=False))
-    return Interval(value, low, high, confidence, "ppi-paired", f.size, groups.count, estimate.note(y.size))
+    low = high = None
+    if below is not None:
+        low = float(guarded_bound(estimate, labelled, units, confidence=below, side="lower"))
+    if above is not None:
+        high = float(guarded_bound(estimate, labelled, units, confidence=above, side="upper"))
+    return Interval(value, low, high, confidence, "ppi-paired", f.size, groups.count, _note(y.size, weight))
 
 
-@dataclass(frozen=True, slots=True)
-class _Estimate:
-    """A power-tuned estimate with its variance."""
+def ppi_paired_bound(
+    unlabelled: ArrayLike,
+    labelled: ArrayLike,
+    *,
+    confidence: ArrayLike,
+    side: OneSide,
+) -> Vector:
+    """One-sided bounds of `ppi_paired_interval`, elementwise over tables of counts of independent prompts.
 
-    value: float
-    variance: float
-    weight: float
-    """The tuning weight lambda, in [0, 1]."""
-    second: float
-    """Sum of squared residuals of the independent units."""
-    third: float
-    """Sum of cubed residuals of the independent units."""
+    NaN with fewer than 10 labels; the bound of the labels alone where the judge does not help.
 
-    def note(self, labels: int) -> str:
-        return f"{labels} labels, tuning weight {self.weight:.2f}"
+    Args:
+        unlabelled: shape (..., 3), prompts without a label by judged difference -1, 0, 1.
+        labelled: shape (..., 3, 3), labelled prompts (a simple random sample) by judged and by true difference.
+        confidence: one-sided, in (0, 1), broadcast against the tables.
+        side: lower or upper.
+
+    Raises:
+        InputError: counts below 0 or not finite, tables of other shapes, confidence outside (0, 1).
+    """
+    levels = check_confidences(confidence)
+    rest, table = np.asarray(unlabelled, dtype=np.float64), np.asarray(labelled, dtype=np.float64)
+    if rest.shape[-1:] != (3,) or table.shape[-2:] != (3, 3):
+        raise InputError(f"tables must have shapes (..., 3) and (..., 3, 3), got {rest.shape} and {table.shape}")
+    if not all((np.isfinite(x) & (x >= 0)).all() for x in (rest, table)):
+        raise InputError("counts must be finite and at least 0")
+    shape = np.broadcast_shapes(rest.shape[:-1], table.shape[:-2])
+    labels = np.broadcast_to(table.sum(axis=(-2, -1)), shape)
+    estimate = power_tuned(_units_of(rest, table, shape), squared_shares=1.0 / np.maximum(labels, 1.0))
+    enough = labels >= MINIMUM_LABELLED_UNITS
+    counted = np.maximum(labels, 2.0)
+    bound = guarded_bound(estimate, counted, counted, confidence=levels, side=side)
+    losses, _, wins = np.moveaxis(np.broadcast_to(table.sum(axis=-2), (*shape, 3)), -1, 0)
+    enough, alone, levels, wins, losses, labels = np.broadcast_arrays(
+        enough, estimate.weight < USEFUL_JUDGE, levels, wins, losses, labels
+    )
+    bound = np.array(np.broadcast_to(bound, enough.shape))
+    alone = alone & enough
+    if alone.any():
+        of_labels = paired_lower if side == "lower" else paired_upper
+        bound[alone] = of_labels(wins[alone], losses[alone], labels[alone], confidence=levels[alone])
+    return np.asarray(np.where(enough, bound, np.nan), dtype=np.float64)
+
+
+_DIFFERENCES = np.array([-1.0, 0.0, 1.0])
+
+
+def _units_of(rest: Vector, table: Vector, shape: tuple[int, ...]) -> Contributions:
+    """Contributions by kind of prompt: three without a label, nine with one."""
+    judged, truth = np.repeat(_DIFFERENCES, 3), np.tile(_DIFFERENCES, 3)
+    cells = np.broadcast_to(table.reshape(*table.shape[:-2], 9), (*shape, 9))
+    rest = np.broadcast_to(rest, (*shape, 3))
+    labels = np.maximum(cells.sum(axis=-1, keepdims=True), 1.0)
+    total = labels + rest.sum(axis=-1, keepdims=True)
+    judged_labelled, true_mean = cells @ judged, cells @ truth
+    judged_labelled, true_mean = judged_labelled[..., None] / labels, true_mean[..., None] / labels
+    judged_mean = ((rest @ _DIFFERENCES)[..., None] + judged_labelled * labels) / total
+    of_labelled = (judged - judged_mean) / total - (judged - judged_labelled) / labels
+    return Contributions(
+        truth=np.concatenate([np.zeros_like(rest), (truth - true_mean) / labels], axis=-1),
+        judge=np.concatenate([(_DIFFERENCES - judged_mean) / total, of_labelled], axis=-1),
+        multiplicity=np.concatenate([rest, cells], axis=-1),
+        truth_mean=true_mean[..., 0],
+        judged_gap=(judged_mean - judged_labelled)[..., 0],
+        labelled_units=labels[..., 0],
+    )
+
+
+def _note(labels: int, weight: float) -> str:
+    return f"{labels} labels, tuning weight {weight:.2f}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,41 +248,23 @@ class _Sample:
         """Kish's effective number of labelled clusters under unequal weights."""
         return float(1.0 / np.sum(self.groups.sums(self.share) ** 2))
 
-    def power_tuned(self) -> _Estimate:
-        """Minimise the variance of the linearised estimator over lambda in [0, 1]."""
-        judged_mean, labelled_mean = float(self.judged.mean()), float(self.share @ self.judged)
-        truth_mean = float(self.share @ self.truth)
+    def power_tuned(self) -> Tuned:
+        """The estimate that minimises the variance of the linearised estimator."""
+        judged_mean, labelled_mean = self.judged.mean(), self.share @ self.judged
+        truth_mean = self.share @ self.truth
         truth_part = self.groups.sums(self.share * (self.truth - truth_mean))
         judge_part = self.groups.sums(
             (self.judged - judged_mean) / self.judged.size - self.share * (self.judged - labelled_mean)
         )
-        spread = float(judge_part @ judge_part)
-        # Without unlabelled prompts the judge adds nothing, and what is left of its part is rounding.
-        helpful = spread > 1e-12 * float(self.share @ self.share)
-        best = -float(truth_part @ judge_part) / spread if helpful else 0.0
-        weight = min(1.0, max(0.0, best))
-        residual = truth_part + weight * judge_part
-        # One degree of freedom went to the mean and, where the judge is used, one to the tuned weight.
-        used = 2 if weight > 0 else 1
-        correction = self.labelled_units / max(1, self.labelled_units - used)
-        second, third = float(residual @ residual), float(np.sum(residual**3))
-        value = truth_mean + weight * (judged_mean - labelled_mean)
-        return _Estimate(value, correction * second, weight, second, third)
-
-
-def _half_width(estimate: _Estimate, labelled: float, units: int, confidence: float, *, downward: bool) -> float:
-    """Positive root of h^2 = t^2 V + t^2 k h; negative below 50 % confidence, like every one-sided bound.
-
-    k is the size of an event that pulls the estimate towards the bound: the third over the second moment of the
-    residuals in that direction, with z^2 pseudo-events of one whole label. Rare one-sided events make V grow with the
-    distance from the estimate (k = 1 / m, Wilson and Tango); many balanced ones do not (k = 0, normal theory).
-    """
-    t, z = t_quantile(confidence, units - 1), float(special.ndtri(confidence))
-    unit, third = 1.0 / labelled, -estimate.third if downward else estimate.third
-    pseudo = z * z
-    skew = max(0.0, (third + pseudo * unit**3) / (estimate.second + pseudo * unit**2)) if pseudo > 0 else 0.0
-    shift = t * t * skew
-    return math.copysign((shift + math.sqrt(shift**2 + 4 * t * t * estimate.variance)) / 2, z)
+        units = Contributions(
+            truth=truth_part,
+            judge=judge_part,
+            multiplicity=np.ones(1),
+            truth_mean=np.asarray(truth_mean),
+            judged_gap=np.asarray(judged_mean - labelled_mean),
+            labelled_units=np.asarray(self.labelled_units),
+        )
+        return power_tuned(units, squared_shares=float(self.share @ self.share))
 
 
 def _t_adjusted(size: float, labels: int, confidence: float) -> float:

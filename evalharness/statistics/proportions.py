@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 from scipy import special
 
 from evalharness.statistics._inputs import Vector, successes_of
-from evalharness.statistics.interval import Interval, Side, check_confidence, tails
+from evalharness.statistics.interval import Interval, Side, check_confidences, tails
 from golden_sets.errors import InputError
 
 ProportionMethod = Literal["wilson", "clopper-pearson", "jeffreys"]
@@ -45,17 +45,18 @@ def proportion_interval(
 
 
 def proportion_lower(
-    successes: ArrayLike, n: ArrayLike, *, confidence: float, method: ProportionMethod = "clopper-pearson"
+    successes: ArrayLike, n: ArrayLike, *, confidence: ArrayLike, method: ProportionMethod = "clopper-pearson"
 ) -> Vector:
-    """One-sided lower bounds, elementwise over arrays of counts (see `proportion_interval`).
+    """One-sided lower bounds, elementwise over arrays of counts and confidences (see `proportion_interval`).
 
     Raises:
         InputError: confidence outside (0, 1), counts that cannot be, unknown method.
     """
-    k, trials = _counts(successes, n)
-    alpha = 1.0 - check_confidence(confidence)
+    k, trials = counts_of(successes, n)
+    levels = check_confidences(confidence)
+    alpha = 1.0 - levels
     if method == "wilson":
-        return _wilson(k, trials, float(special.ndtri(confidence)))
+        return _wilson(k, trials, special.ndtri(levels))
     if method == "clopper-pearson":
         bound = special.betaincinv(np.where(k > 0, k, 1.0), trials - k + 1.0, alpha)
     elif method == "jeffreys":
@@ -66,18 +67,18 @@ def proportion_lower(
 
 
 def proportion_upper(
-    successes: ArrayLike, n: ArrayLike, *, confidence: float, method: ProportionMethod = "clopper-pearson"
+    successes: ArrayLike, n: ArrayLike, *, confidence: ArrayLike, method: ProportionMethod = "clopper-pearson"
 ) -> Vector:
-    """One-sided upper bounds, elementwise over arrays of counts: the mirror image of `proportion_lower`.
+    """One-sided upper bounds, elementwise as and the mirror image of `proportion_lower`.
 
     Raises:
         InputError: confidence outside (0, 1), counts that cannot be, unknown method.
     """
-    k, trials = _counts(successes, n)
+    k, trials = counts_of(successes, n)
     return np.asarray(1.0 - proportion_lower(trials - k, trials, confidence=confidence, method=method))
 
 
-def _wilson(k: Vector, n: Vector, z: float) -> Vector:
+def _wilson(k: Vector, n: Vector, z: Vector) -> Vector:
     """The root of the score equation on the side of ``z`` (negative below 50 % confidence)."""
     p = k / n
     centre = p + z * z / (2 * n)
@@ -87,7 +88,12 @@ def _wilson(k: Vector, n: Vector, z: float) -> Vector:
     return np.asarray(np.clip(np.where((k == 0) & (z >= 0), 0.0, bound), 0.0, 1.0), dtype=np.float64)
 
 
-def _counts(successes: ArrayLike, n: ArrayLike) -> tuple[Vector, Vector]:
+def counts_of(successes: ArrayLike, n: ArrayLike) -> tuple[Vector, Vector]:
+    """Successes and trials as arrays of one shape.
+
+    Raises:
+        InputError: counts that cannot be.
+    """
     k, trials = np.broadcast_arrays(np.asarray(successes, dtype=np.float64), np.asarray(n, dtype=np.float64))
     if not (np.isfinite(k) & np.isfinite(trials) & (k >= 0) & (trials > 0) & (k <= trials)).all():
         raise InputError("counts must be finite with 0 <= successes <= n and n > 0")

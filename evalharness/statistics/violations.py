@@ -7,8 +7,11 @@ conservative at any sample size.
 
 from __future__ import annotations
 
-from evalharness.statistics._inputs import successes_of
-from evalharness.statistics.interval import Interval, check_confidence
+import numpy as np
+from numpy.typing import ArrayLike
+
+from evalharness.statistics._inputs import Vector, successes_of
+from evalharness.statistics.interval import Interval, check_confidence, check_confidences
 from evalharness.statistics.proportions import proportion_lower, proportion_upper
 from golden_sets.errors import InputError
 
@@ -41,15 +44,32 @@ def violation_upper(
     """
     k, size = successes_of(confirmed, n, "confirmed")
     found, controls = successes_of(sensitivity_successes, sensitivity_n, "sensitivity_successes", "sensitivity_n")
+    high = violation_upper_bound(k, size, found, controls, confidence=confidence, alpha_split=alpha_split)
+    value = min(1.0, k / size * controls / found) if found > 0 else None
+    note = None if found > 0 else "the judge found no positive control: violations cannot be bounded"
+    return Interval(value, None, float(high), confidence, "violation-upper", max(1, round(size)), note=note)
+
+
+def violation_upper_bound(
+    confirmed: ArrayLike,
+    n: ArrayLike,
+    sensitivity_successes: ArrayLike,
+    sensitivity_n: ArrayLike,
+    *,
+    confidence: ArrayLike = 0.95,
+    alpha_split: float = 0.5,
+) -> Vector:
+    """The bound of `violation_upper`, elementwise over arrays of counts and confidences.
+
+    Raises:
+        InputError: as `violation_upper`.
+    """
     if not 0.0 < alpha_split < 1.0:
         raise InputError(f"alpha_split must be strictly between 0 and 1, got {alpha_split}")
-    alpha = 1.0 - check_confidence(confidence)
-    seen = float(proportion_upper(k, size, confidence=1 - alpha * alpha_split))
-    sensitivity = float(proportion_lower(found, controls, confidence=1 - alpha * (1 - alpha_split)))
-    value = min(1.0, k / size * controls / found) if found > 0 else None
-    high = min(1.0, seen / sensitivity) if sensitivity > 0 else 1.0
-    note = None if found > 0 else "the judge found no positive control: violations cannot be bounded"
-    return Interval(value, None, high, confidence, "violation-upper", max(1, round(size)), note=note)
+    alpha = 1.0 - check_confidences(confidence)
+    seen = proportion_upper(confirmed, n, confidence=1 - alpha * alpha_split)
+    found = proportion_lower(sensitivity_successes, sensitivity_n, confidence=1 - alpha * (1 - alpha_split))
+    return np.asarray(np.where(found > 0, np.minimum(1.0, seen / np.where(found > 0, found, 1.0)), 1.0))
 
 
 def violation_lower(confirmed: float, n: float, *, confidence: float = 0.95) -> Interval:
