@@ -147,6 +147,7 @@ def conclude(
         check=check.id,
         metric=check.metric,
         test=check.test,
+        against=check.against,
         cell=examined.cell,
         status=status,
         limit=check.limit,

@@ -56,6 +56,8 @@ class CheckResult(Record):
     """The metric."""
     test: Literal["floor", "ceiling", "non_inferiority", "ratio_ceiling"]
     """How the estimate is compared with the limit."""
+    against: Literal["incumbent", "anchor"] = "incumbent"
+    """Whom a comparison is with."""
     cell: Mapping[str, str] = Field(default_factory=dict)
     """Set kind and dimension values."""
     status: Status
