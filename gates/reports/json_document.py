@@ -10,6 +10,9 @@ from gates.reports.model import FailingExample, ReportInput
 from gates.reports.sureness import sample_counts
 from gates.reports.text import well_formed
 
+PROMPTS: Any = {"sets": {"__all__": {"strata": {"__all__": {"prompts"}}}}}
+"""The part of a plan that is left out: thousands of ids."""
+
 
 def render_json(report: ReportInput) -> str:
     """The decision's summary with a key ``report`` added, as indented JSON (UTF-8, a line end at the end)."""
@@ -20,13 +23,13 @@ def json_document(report: ReportInput) -> dict[str, Any]:
     """The document as plain data."""
     plan = None
     if report.plan is not None:
-        plan = {"digest": report.plan.digest, **report.plan.model_dump(mode="json", exclude={"prompts"})}
+        plan = {"digest": report.plan.digest, **report.plan.model_dump(mode="json", exclude=PROMPTS)}
     return {
         **report.decision.summary(),
         "report": {
             "generated_at": report.generated_at,
             "relgate": report.relgate,
-            "attempts": report.attempts,
+            "exposures": dict(report.exposures),
             "alpha": report.decision.alpha,
             "primary": report.decision.primary,
             "superior": report.decision.superior,

@@ -9,8 +9,8 @@ from gates.reports.figures import NO_BOUND, Scale, confidence, count, measured_s
 from gates.reports.interval_plot import axis_is_shared
 from gates.reports.model import ReportInput
 from gates.reports.text import markdown_code, markdown_text, shortened
-from gates.reports.view import more_words, tally
-from gates.reports.words import STATUS_MARKS, VERDICT_MARKS, VERDICT_MEANING, limit_text
+from gates.reports.view import exposure_words, more_words, tally
+from gates.reports.words import SETS_WEAR_OUT, STATUS_MARKS, VERDICT_MARKS, VERDICT_MEANING, limit_text
 from golden_sets.digests import short
 
 MOST_ROWS = 100
@@ -38,6 +38,7 @@ def render_markdown(report: ReportInput) -> str:
         *_section("Inconclusive", [_why(c) for c in decision.checks if c.status is Status.INCONCLUSIVE]),
         *_section("What would settle it", _settling(decision.checks)),
         *_section("Notes", [_reason(note) for note in decision.notes]),
+        *_exposure(report),
         f"Intervals hold at {confidence(1 - 2 * decision.alpha)}, "
         f"each end at one-sided {confidence(1 - decision.alpha)}. "
         f"Decision {markdown_code(short(decision.digest))}, evidence {markdown_code(short(decision.evidence_digest))}, "
@@ -53,8 +54,8 @@ def _against(report: ReportInput) -> str:
         f"Against {against}, policy {markdown_text(decision.policy_name)} version "
         f"{markdown_text(decision.policy_version)}. Checks: {tally(decision.checks)}."
     )
-    if report.attempts is not None:
-        text += f" Attempt {report.attempts} of its lineage."
+    if decision.attempt is not None:
+        text += f" Attempt {decision.attempt} of its lineage."
     if decision.superior:
         text += f" Better than the incumbent on the primary check {markdown_code(decision.primary)}."
     return text
@@ -103,6 +104,12 @@ def _settling(checks: Iterable[CheckResult]) -> list[str]:
 
 def _reason(text: str) -> str:
     return markdown_text(shortened(text, LONGEST_REASON))
+
+
+def _exposure(report: ReportInput) -> list[str]:
+    if not report.exposures:
+        return []
+    return [f"Versions measured on each set so far: {markdown_text(exposure_words(report))}. {SETS_WEAR_OUT}", ""]
 
 
 def _section(title: str, items: list[str]) -> list[str]:

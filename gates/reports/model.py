@@ -83,8 +83,8 @@ class ReportInput:
     """Per-prompt outcomes: the source of the counts of errors, unscored answers and labels."""
     examples: tuple[FailingExample, ...] = ()
     """Prompts on which the candidate failed; may be fewer than there are."""
-    attempts: int | None = None
-    """Which attempt of its lineage this is, 1 being the first; None: not counted."""
+    exposures: Mapping[str, int] = field(default_factory=dict)
+    """How many versions, this one among them, have recorded evidence on each set; empty: not counted."""
     links: Mapping[str, str] = field(default_factory=dict)
     """Where else to look: label -> address (http, https) or any other identifier."""
 

@@ -17,7 +17,15 @@ from gates.reports.interval_plot import HATCH
 from gates.reports.model import ReportInput
 from gates.reports.sureness import CALIBRATION_CONFIDENCE
 from gates.reports.text import visible
-from gates.reports.words import KIND_TITLES, VERDICT_MARKS, VERDICT_MEANING, metric_name, outcome_mark, truth_words
+from gates.reports.words import (
+    KIND_TITLES,
+    SETS_WEAR_OUT,
+    VERDICT_MARKS,
+    VERDICT_MEANING,
+    metric_name,
+    outcome_mark,
+    truth_words,
+)
 from golden_sets.digests import short
 
 EXCERPT = 700
@@ -53,6 +61,8 @@ def render_html(report: ReportInput) -> str:
             example_groups=view.example_groups(report),
             sample_counts=view.counts(report),
             judges=view.judges(report),
+            exposures=view.exposure_words(report),
+            sets_wear_out=SETS_WEAR_OUT,
             kind_titles=KIND_TITLES,
             hatch=HATCH,
         )

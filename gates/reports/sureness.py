@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from evalharness.evidence import Calibration
-from evalharness.outcomes import Arm, OutcomeTable
+from evalharness.outcomes import ARMS, Arm, OutcomeTable
 from evalharness.statistics import Interval, proportion_interval
 from golden_sets.records import SetKind
 
@@ -42,7 +42,7 @@ def sample_counts(table: OutcomeTable) -> tuple[SampleCounts, ...]:
     quality = table.frame[table.frame["phase"] == "quality"]
     found = []
     for kind in SetKind:
-        for arm in ("candidate", "incumbent"):
+        for arm in ARMS:
             mask = (quality["set_kind"] == kind.value) & (quality["arm"] == arm)
             rows = quality[mask.to_numpy(dtype=np.bool_)]
             if len(rows) == 0:

@@ -267,6 +267,12 @@ def counts(report: ReportInput) -> tuple[SampleCounts, ...]:
     return () if report.outcomes is None else sample_counts(report.outcomes)
 
 
+def exposure_words(report: ReportInput) -> str:
+    """How many versions each set has measured, the most used set first: ``golden 12, adversarial 3``."""
+    ordered = sorted(report.exposures.items(), key=lambda item: (-item[1], item[0]))
+    return ", ".join(f"{name} {count(number)}" for name, number in ordered)
+
+
 def judges(report: ReportInput) -> tuple[Judge, ...]:
     """The judge's measured error for every rubric."""
     return tuple(_judge(judge_error(c)) for c in report.evidence.calibrations)

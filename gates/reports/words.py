@@ -44,6 +44,11 @@ VERDICT_MEANING: Mapping[Verdict, str] = MappingProxyType(
     }
 )
 
+SETS_WEAR_OUT = (
+    "A set wears out: the more versions were chosen by their results on it, the less a pass on it says about prompts "
+    "that nobody has tried yet."
+)
+
 METRIC_NAMES: Mapping[str, str] = MappingProxyType(
     {
         "pass_rate": "Pass rate",

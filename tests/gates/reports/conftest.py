@@ -9,7 +9,7 @@ import pytest
 
 from evalharness.evidence import Calibration, Estimate, Evidence, Provenance
 from evalharness.outcomes import OutcomeTable
-from evalharness.plan import Plan, PlannedCell
+from evalharness.plan import Plan, PlannedCell, PlannedSet, Stratum
 from evalharness.statistics import Interval, paired_interval, proportion_interval
 from gates.decision import CheckResult, Decision, MoreData, Status, Verdict
 from gates.reports import FailingExample, JudgedAnswer, ReportInput
@@ -222,12 +222,18 @@ def plan() -> Plan:
         name="flagship weekly",
         lineage="flagship/main",
         policy_digest=digest_json("policy"),
-        set_digests={"demo-golden": digest_json("golden")},
+        sets={
+            "demo-golden": PlannedSet(
+                kind=SetKind.GOLDEN,
+                set_digest=digest_json("golden"),
+                strata=(Stratum(cell={}, weight=2.0, available=2, prompts=("p0", "p1")),),
+            )
+        },
         incumbent_digest=digest_json("incumbent"),
         judge_digest=digest_json("judge"),
         alpha=ALPHA,
+        attempt=2,
         joint_power=0.8,
-        prompts={"demo-golden": ("p0", "p1")},
         cells=cells,
     )
 
@@ -280,6 +286,7 @@ def evidence(name: str) -> Evidence:
 
 def decision(name: str, verdict: Verdict, reason: str, checks: tuple[CheckResult, ...], **extra: Any) -> Decision:
     return Decision(
+        attempt=plan().attempt if verdict is not Verdict.INCONCLUSIVE else None,
         verdict=verdict,
         reason=reason,
         subject_name=name,
@@ -307,7 +314,7 @@ def report(made: Decision, **extra: Any) -> ReportInput:
         relgate="0.1.0",
         plan=plan(),
         outcomes=outcomes(),
-        attempts=2,
+        exposures={"demo-adversarial": 3, "demo-golden": 1204, "demo-false_refusal": 3},
         **extra,
     )
 

@@ -194,3 +194,24 @@ def test_a_report_that_cannot_be_written_says_so_and_leaves_nothing(promoted: Re
 def test_rendering_is_a_pure_function(release: ReportInput) -> None:
     for render in (render_html, render_markdown, render_junit, render_json):
         assert render(release) == render(release)
+
+
+def test_markdown_and_json_tell_the_attempt_and_how_worn_the_sets_are(
+    blocked: ReportInput, inconclusive: ReportInput
+) -> None:
+    markdown = render_markdown(blocked)
+    assert "Attempt 2 of its lineage." in markdown
+    assert (
+        r"Versions measured on each set so far: demo-golden 1,204, demo-adversarial 3, demo-false\_refusal 3."
+        in markdown
+    )
+    assert "Attempt" not in render_markdown(inconclusive)
+    assert "wears out" not in render_markdown(inconclusive)
+    data = json.loads(render_json(blocked))
+    assert (data["attempt"], data["report"]["exposures"]) == (2, dict(blocked.exposures))
+
+
+def test_json_holds_the_plan_without_its_prompts(blocked: ReportInput) -> None:
+    plan = json.loads(render_json(blocked))["report"]["plan"]
+    assert plan["attempt"] == 2
+    assert plan["sets"]["demo-golden"]["strata"] == [{"cell": {}, "weight": 2.0, "available": 2}]

@@ -229,10 +229,19 @@ def test_how_sure_tells_alpha_power_attempt_calibration_and_counts(blocked: Repo
         assert expected in text
 
 
+def test_how_sure_tells_the_attempt_and_how_worn_the_sets_are(blocked: ReportInput) -> None:
+    text = " ".join(Page(render_html(blocked)).text_of("main").split())
+    assert re.search("Attempt ?2 of the lineage flagship/main", text)
+    assert re.search("Exposure of the sets ?1,204 versions measured so far", text)
+    assert "(demo-golden 1,204, demo-adversarial 3, demo-false_refusal 3)" in text
+    assert "A set wears out" in text
+
+
 def test_without_plan_calibration_and_attempts_the_page_says_so(inconclusive: ReportInput) -> None:
-    text = Page(render_html(inconclusive)).text_of("main")
+    text = " ".join(Page(render_html(inconclusive)).text_of("main").split())
     assert "no plan" in text
-    assert "not counted" in text
+    assert re.search("Attempt ?not counted", text)
+    assert re.search("Exposure of the sets ?not counted", text)
     assert "No judge was calibrated" in text
     assert "No failing prompt" in text
 
