@@ -13,6 +13,7 @@ from typing import Any
 
 from sqlalchemy import Connection, select
 
+from evalharness.plan import Plan
 from gates.registry import ledger
 from gates.registry.ledger import Event
 from gates.registry.tables import LEDGER
@@ -81,11 +82,12 @@ def begin(connection: Connection, attempt: Attempt, *, name: str | None, actor: 
     return number
 
 
-def has_begun(connection: Connection, *, lineage: str, sets: Iterable[Digest], subject: Digest, number: int) -> bool:
-    """Whether a subject's attempt with this number is recorded, on these sets at least."""
+def has_begun(connection: Connection, plan: Plan, subject: Digest) -> bool:
+    """Whether the attempt that a plan says it is was begun for a subject."""
     return any(
-        event.payload["number"] == number and set(event.payload["sets"].values()).issuperset(sets)
-        for event in ledger.find_events(connection, ("attempted",), {"lineage": lineage, "subject": subject})
+        event.payload["number"] == plan.attempt
+        and set(event.payload["sets"].values()).issuperset(plan.set_digests.values())
+        for event in ledger.find_events(connection, ("attempted",), {"lineage": plan.lineage, "subject": subject})
     )
 
 

@@ -77,6 +77,11 @@ class RegistryReader:
             known = attempts.recorded_number(connection, attempt)
             return attempts.next_number(connection, attempt) if known is None else known
 
+    def has_begun(self, plan: Plan, subject: Digest) -> bool:
+        """Whether the attempt that a plan says it is was begun for a subject."""
+        with reading(self._engine) as connection:
+            return attempts.has_begun(connection, plan, subject)
+
     def exposures(self, set_digest: Digest) -> int:
         """How many subjects have recorded evidence on a set: the more, the more the set has been selected on."""
         with reading(self._engine) as connection:

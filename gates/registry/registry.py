@@ -139,8 +139,7 @@ class Registry(RegistryReader):
         """Record evidence with its outcomes (the Parquet blob it names); returns its place in the ledger.
 
         Raises:
-            InputError: the blob is not the one the evidence names, or the plan was not recorded, or the attempt it
-                names not begun, before.
+            InputError: the blob is not the one the evidence names, or the plan was not recorded before.
         """
         payload = {
             "evidence": evidence.digest,
@@ -155,7 +154,6 @@ class Registry(RegistryReader):
         with writing(self._engine) as connection:
             if evidence.plan_digest is not None:
                 _require_recorded(connection, "planned", "plan", evidence.plan_digest)
-                _require_attempt(connection, read_record(connection, evidence.plan_digest, Plan), evidence)
             put_blob(connection, outcomes, media_type=PARQUET, expected=evidence.outcomes)
             put_record(connection, evidence)
             return _append_once(connection, "evaluated", "evidence", payload, actor)
@@ -164,7 +162,8 @@ class Registry(RegistryReader):
         """Record a decision; returns its place in the ledger.
 
         Raises:
-            InputError: its policy or evidence is not recorded, or the evidence is about something else.
+            InputError: its policy or evidence is not recorded, the evidence is about something else, or the attempt
+                it says it was is not counted.
         """
         payload = {
             "decision": decision.digest,
@@ -187,6 +186,8 @@ class Registry(RegistryReader):
                     "or of another plan",
                     do="gate the evidence again",
                 )
+            if decision.attempt is not None:
+                _require_attempt(connection, decision, evidence)
             put_record(connection, decision)
             return _append_once(connection, "decided", "decision", payload, actor)
 
@@ -279,16 +280,11 @@ def _require_recorded(connection: Connection, type_: str, field: str, digest: Di
         raise InputError(f"{field} {short(digest)} is not recorded in this registry", do=f"record the {field} first")
 
 
-def _require_attempt(connection: Connection, plan: Plan, evidence: Evidence) -> None:
-    if not attempts.has_begun(
-        connection,
-        lineage=plan.lineage,
-        sets=plan.set_digests.values(),
-        subject=evidence.subject_digest,
-        number=plan.attempt,
-    ):
+def _require_attempt(connection: Connection, decision: Decision, evidence: Evidence) -> None:
+    plan = read_record(connection, decision.plan_digest or "", Plan)
+    if plan.attempt != decision.attempt or not attempts.has_begun(connection, plan, evidence.subject_digest):
         raise InputError(
-            f"the plan of the evidence about '{evidence.subject_name}' says attempt {plan.attempt} of {plan.lineage}, "
-            "and no such attempt was begun in this registry",
+            f"the decision about '{decision.subject_name}' says attempt {decision.attempt} of {plan.lineage}, "
+            "which is not counted in this registry",
             do="evaluate it again with this registry as its --store",
         )

@@ -118,6 +118,7 @@ class Maker:
             incumbent_digest=None if incumbent is None else incumbent.digest,
             plan_digest=plan.digest,
             alpha=0.05,
+            attempt=plan.attempt,
             primary="golden-floor",
             checks=(
                 CheckResult(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from gates.decision import Decision
 from gates.registry import Registry, ledger
 from gates.registry.transactions import writing
 from golden_sets.digests import digest_bytes
@@ -137,32 +138,43 @@ def test_an_attempt_is_in_the_log_under_its_subject(registry: Registry, make: Ma
     }
 
 
-def test_planned_evidence_needs_the_attempt_that_its_plan_names(registry: Registry, make: Maker) -> None:
+def test_a_decision_needs_the_attempt_that_it_says_it_was(registry: Registry, make: Maker) -> None:
     second = make.release("v2", None, lineage=LINEAGE, attempt=2)
     registry.record_policy(make.policy)
     registry.record_plan(second.plan)
+    registry.record_evidence(second.evidence, second.outcomes)
+    subject, sets = second.candidate.digest, second.plan.set_digests
 
-    def refused() -> None:
+    def refused(
+        decision: Decision = second.decision, match: str = "attempt 2 of flagship/main, .* not counted"
+    ) -> None:
         before = registry.log()
-        with pytest.raises(InputError, match="says attempt 2 of flagship/main, and no such attempt was begun"):
-            registry.record_evidence(second.evidence, second.outcomes)
+        with pytest.raises(InputError, match=match):
+            registry.record_decision(decision)
         assert registry.log() == before
+        assert not registry.has_begun(second.plan, subject)
 
     refused()
     assert make.begin(registry, second) == 1  # the ledger counts, not the plan
     refused()
-    other = make.release("v3", None, lineage=LINEAGE)
-    assert make.begin(registry, other) == 2
+    refused(second.decision.model_copy(update={"attempt": 1}), "attempt 1 of")
+    assert make.begin(registry, make.release("v3", None, lineage=LINEAGE)) == 2
     refused()
-    again = named("the question that v2 is asked under its second plan")
-    subject, sets = second.candidate.digest, second.plan.set_digests
-    assert registry.begin_attempt(LINEAGE, {"another": named("another set")}, subject, named("elsewhere")) == 1
+    another = {"another": named("another set")}
+    for question, number in (("first", 1), ("second", 2)):
+        assert registry.begin_attempt(LINEAGE, another, subject, named(question)) == number
     refused()
-    assert registry.begin_attempt(LINEAGE, sets, subject, again) == 3
-    refused()
-    third = make.release("v2", None, lineage=LINEAGE, attempt=3)
-    registry.record_plan(third.plan)
-    registry.record_evidence(third.evidence, third.outcomes)
+    registry.record_decision(second.decision.model_copy(update={"attempt": None}))
+
+
+def test_a_decision_whose_attempt_was_begun_is_recorded(registry: Registry, make: Maker) -> None:
+    first = make.release("v2", None, lineage=LINEAGE)
+    make.record(registry, first)
+    second = make.release("v3", None, lineage=LINEAGE, attempt=2)
+    make.record(registry, second)
+    assert registry.has_begun(second.plan, second.candidate.digest)
+    assert not registry.has_begun(second.plan, first.candidate.digest)
+    assert registry.verify().problems == ()
 
 
 def test_exposure_counts_the_subjects_that_a_set_has_measured(registry: Registry, make: Maker) -> None:
