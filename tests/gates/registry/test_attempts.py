@@ -143,7 +143,7 @@ def test_a_decision_needs_the_attempt_that_it_says_it_was(registry: Registry, ma
     registry.record_policy(make.policy)
     registry.record_plan(second.plan)
     registry.record_evidence(second.evidence, second.outcomes)
-    subject, sets = second.candidate.digest, second.plan.set_digests
+    subject = second.candidate.digest
 
     def refused(
         decision: Decision = second.decision, match: str = "attempt 2 of flagship/main, .* not counted"
