@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -33,8 +33,19 @@ def report(
     outcomes: OutcomeTable | None = None,
     plan: Plan | None = None,
     answers: Sequence[Answer] = (),
+    exposures: Mapping[str, int] | None = None,
 ) -> ReportPaths:
     """Write the report of a decision into its own folder below ``directory``.
+
+    Args:
+        decision: the verdict and its checks.
+        evidence: what it was made on.
+        policy: what it was made by.
+        directory: where the reports of all decisions lie.
+        outcomes: the per-prompt outcomes, where they are at hand.
+        plan: the plan of planned evidence.
+        answers: the answers, where they are at hand: failing ones become examples.
+        exposures: how many subjects each set has measured, by its name, where that is counted.
 
     Raises:
         InfrastructureError: it cannot be written.
@@ -48,6 +59,7 @@ def report(
         plan=plan,
         outcomes=outcomes,
         examples=failing_examples(answers),
+        exposures=exposures or {},
     )
     return write_report(inputs, report_folder(decision, directory))
 

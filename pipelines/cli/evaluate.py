@@ -22,16 +22,17 @@ def evaluate(
 ) -> None:
     """Evaluate a candidate (and the incumbent beside it) and write evidence: an interval for every metric and cell.
 
-    The plan is recorded before the run. What the store already holds is not asked again, so an interrupted run goes on
-    where it stopped. Answers that were there before the plan make the evidence exploratory: no gate promotes on it.
+    The plan is recorded before the run and the attempt is counted, unless the candidate is the incumbent itself: who
+    looks at results has tried. What the store already holds is not asked again, so an interrupted run goes on where it
+    stopped. Answers that were there before the plan make the evidence exploratory: no gate promotes on it.
     """
     from evalharness.event_loop import run_async
     from evalharness.evidence_files import outcomes_path, write_evidence
     from evalharness.freshness import Freshness
+    from pipelines.attempts import attempt_plans
     from pipelines.evaluate import Arms, Evaluation, agreement_text
     from pipelines.evaluate import evaluate as run
     from pipelines.fleet import Fleet
-    from pipelines.planning import plan_for
     from pipelines.progress import Progress
     from pipelines.project import Project
     from pipelines.workspace import Workspace
@@ -39,11 +40,12 @@ def evaluate(
     workspace = Workspace.open(Project.load(project, store=store))
     subject = workspace.project.candidate(candidate)
     against = workspace.incumbent(incumbent)
-    if against is not None and against.digest == subject.digest:
+    is_incumbent = against is not None and against.digest == subject.digest
+    if is_incumbent:
         against = None
-    known = None if against is None else workspace.known_evidence(against.digest)
     anchor = workspace.anchor()
-    plan = plan_for(workspace.project, against, known, candidate=subject, anchor=anchor)
+    plans = attempt_plans(workspace, subject, (against, anchor))
+    plan = plans.next() if is_incumbent else plans.begin()
     workspace.registry.record_policy(workspace.project.policy.policy)
     index = workspace.registry.record_plan(plan)
     ledger_size = workspace.registry.checkpoint().size
@@ -70,6 +72,7 @@ def evaluate(
                 "outcomes": str(outcomes_path(output)),
                 "digest": result.evidence.digest,
                 "plan": plan.digest,
+                "attempt": plan.attempt,
                 "exploratory": result.evidence.exploratory,
                 "generated": result.generated,
                 "judged": result.judged,

@@ -26,8 +26,9 @@ def report(
 ) -> None:
     """Write the HTML page, Markdown summary, JUnit XML and JSON of a decision."""
     from evalharness.database import open_database
-    from evalharness.evidence_files import read_evidence
+    from evalharness.evidence_files import plan_beside, read_evidence
     from gates.registry import Registry
+    from pipelines.attempts import exposures_of
     from pipelines.decision_files import read_decision
     from pipelines.project import Project
     from pipelines.reporting import report as write
@@ -37,7 +38,8 @@ def report(
         measured, outcomes = read_evidence(evidence or file.evidence)
         if measured.digest != file.decision.evidence_digest:
             raise InputError("this is not the evidence that the decision was made on", where=evidence or file.evidence)
-        paths = write(file.decision, measured, file.policy, output, outcomes=outcomes)
+        plan = plan_beside(measured, evidence or file.evidence)
+        paths = write(file.decision, measured, file.policy, output, outcomes=outcomes, plan=plan)
     else:
         url = store or Project.load(project).store_url
         registry = Registry(open_database(url))
@@ -50,6 +52,7 @@ def report(
             output,
             outcomes=registry.outcomes(measured),
             plan=None if found.plan_digest is None else registry.plan(found.plan_digest),
+            exposures=exposures_of(registry, measured.set_digests),
         )
     if as_json:
         emit({"reports": paths.to_json()})
