@@ -128,15 +128,15 @@ def describe(check: CheckResult, scale: Scale) -> str:
     estimate = check.estimate
     what = metric_name(check.metric)
     if check.test == "non_inferiority":
-        what += ", candidate minus incumbent"
+        what += f", candidate minus {check.against}"
     if check.test == "ratio_ceiling":
-        what += ", candidate divided by incumbent"
+        what += f", candidate divided by {check.against}"
     low = "no lower bound" if estimate.low is None else f"lower bound {scale.value(estimate.low)}"
     high = "no upper bound" if estimate.high is None else f"upper bound {scale.value(estimate.high)}"
     value = NOT_MEASURED if estimate.value is None else scale.value(estimate.value)
     text = f"{what}: {value}, {low}, {high}; limit {limit_text(check, scale)}"
     if check.incumbent is not None and axis_is_shared(check):
-        text += f"; incumbent {scale.value(check.incumbent.value)}"
+        text += f"; {check.incumbent.arm} {scale.value(check.incumbent.value)}"
     return text + "."
 
 

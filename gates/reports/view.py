@@ -200,7 +200,9 @@ def _row(anchor: str, check: CheckResult, scale: Scale, own: Scale, bounds: str,
     if estimate.unscored:
         remarks.append(count(estimate.unscored, "unscored answer"))
     if check.regressed:
-        remarks.append("worse than the incumbent beyond chance")
+        remarks.append(f"worse than the {check.against} beyond chance")
+    if check.looks > 1 and check.look is not None:
+        remarks.append(f"stopped at look {check.look} of {check.looks}")
     if estimate.note:
         remarks.append(estimate.note)
     sample = count(estimate.n)

@@ -97,12 +97,12 @@ def explain(check: CheckResult, scale: Scale, quantile: float | None) -> str:
         worse = scale.value(abs(check.limit)).lstrip("+")
         side = "lower" if worse_below(check) else "upper"
         return (
-            f"Candidate minus incumbent on the same prompts: {meaning}. It passes when we are {sure} sure that the "
+            f"Candidate minus {check.against} on the same prompts: {meaning}. It passes when we are {sure} sure that the "
             f"candidate is at most {worse} worse: the {side} end of the interval must clear {limit}."
         )
     if check.test == "ratio_ceiling":
         return (
-            f"Candidate divided by incumbent: {meaning}. It passes when we are {sure} sure that the ratio is "
+            f"Candidate divided by {check.against}: {meaning}. It passes when we are {sure} sure that the ratio is "
             f"at most {limit}: the upper end of the interval must not exceed it."
         )
     bound, side = ("at least", "lower") if check.test == "floor" else ("at most", "upper")
