@@ -12,7 +12,7 @@ from gates.decision import Decision
 from gates.gate import Measured, gate
 from gates.policy import PolicyFile
 from gates.registry import Registry
-from golden_sets.digests import Digest
+from golden_sets.digests import Digest, short
 from golden_sets.errors import InputError
 
 
@@ -67,14 +67,27 @@ class GateFiles:
         Raises:
             InputError: the plan's attempt is another one in this registry, or its policy is not recorded here.
         """
+        files = [file for file in (self.anchor, self.incumbent, self.candidate) if file is not None]
+        for file in files:
+            _require_policy(registry, policy, file)
         plan = self.candidate.measured.plan
         if plan is not None and decision.attempt is not None:
             _count(registry, plan, decision)
         registry.record_policy(policy.policy)
-        for file in (self.anchor, self.incumbent, self.candidate):
-            if file is not None:
-                _record_evidence(registry, file)
+        for file in files:
+            _record_evidence(registry, file)
         registry.record_decision(decision)
+
+
+def _require_policy(registry: Registry, policy: PolicyFile, file: EvidenceFile) -> None:
+    plan = file.measured.plan
+    if plan is None or plan.policy_digest == policy.policy.digest or registry.holds(plan.policy_digest):
+        return
+    raise InputError(
+        f"its plan was made for policy {short(plan.policy_digest)}, which is not recorded in this registry",
+        where=file.path,
+        do="use the registry of the evaluation as --store, or evaluate again under this policy",
+    )
 
 
 def _record_evidence(registry: Registry, file: EvidenceFile) -> None:

@@ -12,7 +12,7 @@ from evalharness.plan import Plan
 from gates.decision import Decision
 from gates.registry import attempts, channels, ledger
 from gates.registry.attempts import Attempt
-from gates.registry.blobs import get_blob
+from gates.registry.blobs import get_blob, has_blob
 from gates.registry.channels import CHANNEL_NAMES, STAGES, ChannelState
 from gates.registry.ledger import Checkpoint, Event
 from gates.registry.transactions import prepare, reading
@@ -238,6 +238,11 @@ class RegistryReader:
         """
         with reading(self._engine) as connection:
             return get_blob(connection, digest)
+
+    def holds(self, digest: Digest) -> bool:
+        """Whether the contents behind a digest are recorded."""
+        with reading(self._engine) as connection:
+            return has_blob(connection, digest)
 
     def log(self, limit: int | None = None) -> list[Event]:
         """The ledger, or its last events, oldest first."""
