@@ -8,9 +8,12 @@ prompts and common ones with easy limits few, and no pooled number changes with 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from evalharness.drawing import PromptId, merged, strata_of
+import numpy as np
+from numpy.typing import NDArray
+
+from evalharness.drawing import merged, strata_of
 from evalharness.plan import PlannedCell, PlannedSet, Stratum
 from golden_sets.errors import InputError
 from golden_sets.order import draw_order
@@ -70,81 +73,102 @@ def stratified(
     )
 
 
-@dataclass
+@dataclass(frozen=True)
+class Draw:
+    """What the sets hold for one check: its own sample from all their prompts, in order."""
+
+    strata: NDArray[np.int64]
+    """Stratum of each prompt."""
+    ranks: NDArray[np.int64]
+    """How many prompts of that stratum come before it."""
+
+    def __len__(self) -> int:
+        return self.strata.size
+
+
 class Allocation:
     """How many prompts of every stratum are asked, on the way to a plan."""
 
-    full: Mapping[str, PlannedSet]
-    """The sets by strata, every prompt planned."""
-    seed: int
-    """The plan's seed."""
-    counts: dict[str, list[int]] = field(default_factory=dict)
-    """Prompts asked of each stratum, by set."""
-
-    def __post_init__(self) -> None:
-        self.counts = self.counts or {name: [0] * len(planned.strata) for name, planned in self.full.items()}
+    def __init__(self, full: Mapping[str, PlannedSet], seed: int) -> None:
+        """Args: the sets by strata with every prompt planned, and the plan's seed."""
+        self._full, self._seed = full, seed
+        self._strata = [(name, stratum) for name, planned in full.items() for stratum in planned.strata]
+        self._available = np.array([stratum.available for _, stratum in self._strata], dtype=np.int64)
+        self._weights = np.array([stratum.weight for _, stratum in self._strata])
         self._home = {
-            (name, prompt): index
-            for name, planned in self.full.items()
-            for index, stratum in enumerate(planned.strata)
-            for prompt in stratum.prompts
+            (name, prompt): index for index, (name, stratum) in enumerate(self._strata) for prompt in stratum.prompts
         }
+        self.counts = np.zeros_like(self._available)
 
-    def sample(self, cell: PlannedCell) -> tuple[PromptId, ...]:
-        """What the sets hold for a check: its own sample from all their prompts."""
-        return merged(strata_of(self.full, cell), self.seed)
+    def draw(self, cell: PlannedCell) -> Draw:
+        """A check's own sample from everything that the sets hold."""
+        sample = merged(strata_of(self._full, cell), self._seed)
+        strata = np.fromiter((self._home[key] for key in sample), dtype=np.int64, count=len(sample))
+        ranks = np.empty_like(strata)
+        for index in np.unique(strata):
+            members = strata == index
+            ranks[members] = np.arange(members.sum())
+        return Draw(strata, ranks)
 
-    def ask(self, sample: Iterable[PromptId]) -> None:
-        """Make sure that everything in a prefix of a check's sample is asked."""
-        taken: dict[tuple[str, int], int] = {}
-        for name, prompt in sample:
-            key = (name, self._home[name, prompt])
-            taken[key] = taken.get(key, 0) + 1
-        for (name, index), count in taken.items():
-            self.counts[name][index] = max(self.counts[name][index], count)
+    def reset(self) -> None:
+        """Ask nothing."""
+        self.counts = np.zeros_like(self._available)
 
-    def fill(self) -> None:
-        """Give strata that no sized check asks for as much, by weight, as the least asked one of their set has.
+    def ask(self, draw: Draw, n: int) -> None:
+        """Make sure that the first ``n`` prompts of a check's sample are asked."""
+        self.counts = np.maximum(self.counts, self._of(draw, n))
 
-        In a set where nothing is asked for, everything is asked.
-        """
-        for name, planned in self.full.items():
-            counts = self.counts[name]
-            asked = [count / s.weight for count, s in zip(counts, planned.strata, strict=True) if count]
-            for index, stratum in enumerate(planned.strata):
-                if not asked:
-                    counts[index] = stratum.available
-                elif not counts[index]:
-                    counts[index] = min(stratum.available, max(1, round(min(asked) * stratum.weight)))
+    def extend(self, draw: Draw, wanted: int) -> None:
+        """Ask of a check's strata, by their weights, until ``wanted`` of their prompts are asked for any check."""
+        members = np.unique(draw.strata)
 
-    def asked_of(self, cell: PlannedCell) -> int:
-        """Prompts of a check's cell that are asked, for whatever check."""
-        return sum(len(stratum.prompts) for _, stratum in strata_of(self.planned(), cell))
+        def enough(n: int) -> bool:
+            return int(np.maximum(self.counts, self._of(draw, n))[members].sum()) >= wanted
 
-    def extend(self, cell: PlannedCell, wanted: int) -> None:
-        """Ask of a cell's strata in proportion to their weights until ``wanted`` prompts are asked, or all."""
-        sample = self.sample(cell)
-        low, high = 0, min(wanted, len(sample))
+        low, high = 0, len(draw)
         while low < high:
             middle = (low + high) // 2
-            tried = Allocation(self.full, self.seed, {name: list(counts) for name, counts in self.counts.items()})
-            tried.ask(sample[:middle])
-            low, high = (low, middle) if tried.asked_of(cell) >= wanted else (middle + 1, high)
-        self.ask(sample[:low])
+            low, high = (low, middle) if enough(middle) else (middle + 1, high)
+        self.ask(draw, low)
+
+    def fill(self, share: float = 1.0) -> None:
+        """Give strata that no sized check asks for as much, by weight, as the least asked one of their set has.
+
+        Of a set where nothing is asked for, ``share`` of everything is asked.
+        """
+        names = np.array([name for name, _ in self._strata])
+        for name in self._full:
+            mine = np.flatnonzero(names == name)
+            asked = self.counts[mine] > 0
+            least = (self.counts[mine] / self._weights[mine])[asked].min() if asked.any() else np.inf
+            filled = np.clip(np.round(least * self._weights[mine]), 1, self._available[mine])
+            if not asked.any():
+                filled = np.ceil(share * self._available[mine])
+            self.counts[mine] = np.where(asked, self.counts[mine], filled.astype(np.int64))
+
+    def reach(self, draw: Draw) -> int:
+        """Prompts of a check's sample that are asked without a gap."""
+        missing = np.flatnonzero(draw.ranks >= self.counts[draw.strata])
+        return int(missing[0]) if missing.size else len(draw)
+
+    def asked_of(self, draw: Draw) -> int:
+        """Prompts of a check's strata that are asked, for whatever check."""
+        return int(self.counts[np.unique(draw.strata)].sum())
 
     def planned(self) -> dict[str, PlannedSet]:
         """The sets with the prompts that are asked."""
+        counts = iter(self.counts.tolist())
         return {
             name: planned.model_copy(
                 update={
-                    "strata": tuple(
-                        s.model_copy(update={"prompts": s.prompts[:count]})
-                        for s, count in zip(planned.strata, self.counts[name], strict=True)
-                    )
+                    "strata": tuple(s.model_copy(update={"prompts": s.prompts[: next(counts)]}) for s in planned.strata)
                 }
             )
-            for name, planned in self.full.items()
+            for name, planned in self._full.items()
         }
+
+    def _of(self, draw: Draw, n: int) -> NDArray[np.int64]:
+        return np.bincount(draw.strata[:n], minlength=self.counts.size)
 
 
 def _weights(

@@ -1,4 +1,4 @@
-"""How many prompts one cell takes, and the power that a number of prompts has, by the method that will decide."""
+"""How many prompts one cell takes when it is looked at once, by the method that will decide."""
 
 from __future__ import annotations
 
@@ -8,21 +8,12 @@ from typing import Literal
 
 from scipy import special
 
-from evalharness.plan import Looks, Requirement
-from evalharness.statistics import (
-    power_for_limit,
-    power_for_margin,
-    quantile_n_for_bound,
-    size_for_limit,
-    size_for_margin,
-)
-from evalharness.statistics.sequential_levels import design_for
+from evalharness.plan import Requirement
+from evalharness.statistics import quantile_n_for_bound, size_for_half_width, size_for_limit, size_for_margin
 from golden_sets.errors import InputError
 
 SIZED = ("floor", "ceiling", "margin")
 """Purposes that are sized for a power."""
-ASSUMED_SENSITIVITY = 0.95
-"""Lower bound of the judge's sensitivity that safety cells are sized for."""
 QUANTILE_SLACK = 2.0
 """Latency buckets get this many times the least n at which a bound exists: a bound at the maximum is of little use."""
 LARGEST_EXACT_SIZE = 1_000_000
@@ -31,97 +22,84 @@ LARGEST_EXACT_SIZE = 1_000_000
 
 @dataclass(frozen=True)
 class CellSize:
-    """What one cell takes."""
+    """What one cell takes, looked at once."""
 
-    fixed: int
-    """Prompts when looked at once; 0: not sized."""
-    wanted: int
-    """Prompts at most, over all looks."""
+    n: int
+    """Prompts; 0: not sized."""
     note: str | None = None
     """Why it could not be sized, or not exactly."""
 
 
-def size(requirement: Requirement, rate: float | None, looks: Looks, *, judged: bool) -> CellSize:
-    """The size of one cell.
+def size_for(
+    requirement: Requirement, rate: float | None, *, limit: float | None = None, alpha: float | None = None
+) -> CellSize:
+    """The size of one cell for its purpose and power.
 
     Args:
         requirement: what must be shown.
         rate: the rate to expect (discordance for a margin); None: unknown.
-        looks: when the run is looked at.
-        judged: whether a judge scores the answers.
+        limit: in place of the requirement's, where a judge's error shrinks it.
+        alpha: in place of the requirement's.
 
     Raises:
         InputError: an expected rate that is none.
     """
-    found = _fixed(requirement, rate, judged=judged)
-    if requirement.purpose not in SIZED or found.fixed == 0:
-        return found
-    factor = inflation(requirement, looks)
-    return CellSize(found.fixed, math.ceil(factor * found.fixed - 1e-9), found.note)
-
-
-def inflation(requirement: Requirement, looks: Looks) -> float:
-    """Maximum sample of the planned looks over that of a single one, of equal error rate and power."""
-    if len(looks.fractions) == 1 or requirement.basis == "end":
-        return 1.0
-    design = design_for(looks.fractions, requirement.alpha, requirement.power, looks.spending, looks.futility)
-    return design.inflation
-
-
-def power(requirement: Requirement, rate: float | None, n: int, looks: Looks, *, judged: bool) -> float | None:
-    """Power of a cell with ``n`` prompts at most; None where it is not sized or cannot be passed."""
-    if rate is None or requirement.limit is None or n == 0:
-        return None
-    limit, alpha = _limit_and_alpha(requirement, judged=judged)
-    n = max(1, math.floor(n / inflation(requirement, looks) + 1e-9))
-    if requirement.purpose == "margin":
-        return power_for_margin(n, abs(limit), rate, alpha=alpha)
-    if requirement.purpose == "floor":
-        return power_for_limit(n, limit, rate, direction="floor", alpha=alpha)
-    if requirement.purpose == "ceiling":
-        return power_for_limit(n, limit, rate, direction="ceiling", alpha=alpha)
-    return None
-
-
-def _fixed(requirement: Requirement, rate: float | None, *, judged: bool) -> CellSize:
-    purpose, wanted = requirement.purpose, requirement.power
+    purpose, power = requirement.purpose, requirement.power
     if purpose == "quantile":
         assert requirement.quantile is not None  # noqa: S101 - latency checks have one
-        least = math.ceil(QUANTILE_SLACK * quantile_n_for_bound(requirement.quantile, 1 - requirement.alpha))
-        return CellSize(least, least)
+        return CellSize(math.ceil(QUANTILE_SLACK * quantile_n_for_bound(requirement.quantile, 1 - requirement.alpha)))
     if purpose not in SIZED or rate is None:
-        return CellSize(0, 0)
+        return CellSize(0)
     if not 0 <= rate <= 1:
         raise InputError(f"the expected rate {rate:g} is no rate", do="expect a number between 0 and 1")
-    limit, alpha = _limit_and_alpha(requirement, judged=judged)
+    edge, level = requirement.limit if limit is None else limit, requirement.alpha if alpha is None else alpha
+    assert edge is not None  # noqa: S101 - floors, ceilings and margins have one
     if purpose == "margin":
-        estimate = _about_for_margin(abs(limit), rate, alpha, wanted)
-        if estimate > LARGEST_EXACT_SIZE:
-            return _capped(f"a margin of {abs(limit):.3g} takes about {estimate:.2g} prompts")
-        n = size_for_margin(abs(limit), rate, alpha=alpha, power=wanted)
-        return CellSize(n, n)
-    direction: Literal["floor", "ceiling"] = "floor" if purpose == "floor" else "ceiling"
+        found = _for_margin(abs(edge), rate, level, power)
+    else:
+        found = _for_limit(edge, rate, "floor" if purpose == "floor" else "ceiling", level, power)
+    return CellSize(max(found.n, for_width(requirement, rate)), found.note)
+
+
+def for_width(requirement: Requirement, rate: float) -> int:
+    """Prompts for the display width that a requirement asks for, at 95 % two-sided; 0: it asks for none."""
+    width = requirement.half_width
+    if width is None:
+        return 0
+    if requirement.purpose == "margin":
+        z = float(special.ndtri(0.975))
+        return math.ceil(z * z * rate / width**2)
+    return size_for_half_width(rate, width)
+
+
+def least(requirement: Requirement) -> int:
+    """Fewest prompts at which the check can pass at all: without one failure, or without one discordant pair."""
+    if requirement.purpose not in SIZED or requirement.limit is None:
+        return 0
+    limit = abs(requirement.limit)
+    if requirement.purpose == "margin":
+        z = -float(special.ndtri(requirement.alpha))
+        return math.ceil(z * z * (1 - limit) / limit)
+    return math.ceil(math.log(requirement.alpha) / math.log(limit if requirement.purpose == "floor" else 1 - limit))
+
+
+def _for_margin(margin: float, discordance: float, alpha: float, power: float) -> CellSize:
+    estimate = _about_for_margin(margin, discordance, alpha, power)
+    if estimate > LARGEST_EXACT_SIZE:
+        return CellSize(LARGEST_EXACT_SIZE, f"a margin of {margin:.3g} takes about {estimate:.2g} prompts")
+    return CellSize(size_for_margin(margin, discordance, alpha=alpha, power=power))
+
+
+def _for_limit(
+    limit: float, rate: float, direction: Literal["floor", "ceiling"], alpha: float, power: float
+) -> CellSize:
     if (rate <= limit) if direction == "floor" else (rate >= limit):
-        note = f"the expected rate {rate:.3g} does not meet the limit {limit:.3g}: no sample size will pass it"
-        return CellSize(0, 0, note)
-    estimate = _about_for_limit(limit, rate, alpha, wanted)
+        return CellSize(0, f"the expected rate {rate:.3g} does not meet the limit {limit:.3g}: no sample will pass it")
+    estimate = _about_for_limit(limit, rate, alpha, power)
     if estimate > LARGEST_EXACT_SIZE:
         near = f"the expected rate {rate:.6g} is so near the limit {limit:.6g}"
-        return _capped(f"{near} that about {estimate:.2g} prompts are wanted")
-    n = size_for_limit(limit, rate, direction=direction, alpha=alpha, power=wanted)
-    return CellSize(n, n)
-
-
-def _capped(note: str) -> CellSize:
-    return CellSize(LARGEST_EXACT_SIZE, LARGEST_EXACT_SIZE, note)
-
-
-def _limit_and_alpha(requirement: Requirement, *, judged: bool) -> tuple[float, float]:
-    """A judged ceiling pays for the judge's sensitivity: half of alpha, and a limit shrunk by it."""
-    assert requirement.limit is not None  # noqa: S101 - floors, ceilings and margins have one
-    if judged and requirement.purpose == "ceiling":
-        return requirement.limit * ASSUMED_SENSITIVITY, requirement.alpha / 2
-    return requirement.limit, requirement.alpha
+        return CellSize(LARGEST_EXACT_SIZE, f"{near} that about {estimate:.2g} prompts are wanted")
+    return CellSize(size_for_limit(limit, rate, direction=direction, alpha=alpha, power=power))
 
 
 def _about_for_limit(limit: float, rate: float, alpha: float, power: float) -> float:

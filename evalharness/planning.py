@@ -1,31 +1,34 @@
 """The planner: every cell sized by its own base rate and purpose, for the joint power of all checks.
 
 Every check has its own committed sample (`evalharness.drawing`); what is asked of a stratum is what the longest of
-those samples takes from it (`evalharness.allocating`).
+those samples takes from it (`evalharness.allocating`). A check may rest on more than its size where other checks ask
+for those prompts anyway. The joint power is the product over the checks, so all are sized for one power each, the least
+with which the product reaches the policy's: what cells that are asked anyway have to spare, costly ones save.
 """
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
-from evalharness import cell_sizes
-from evalharness.allocating import Allocation, DeclaredWeight, stratified
-from evalharness.drawing import merged, strata_of
+from evalharness.allocating import Allocation, DeclaredWeight, Draw, stratified
+from evalharness.cell_design import CellDesign, JudgeError, RateSource
+from evalharness.cell_sizes import SIZED, least, size_for
 from evalharness.plan import LatencyLoad, Looks, Plan, PlannedCell, PlannedSet, Requirement
 from golden_sets.digests import Digest
 from golden_sets.errors import InputError
-from golden_sets.records import Prompt, PromptSet
+from golden_sets.records import PromptSet
 
-RateSource = Literal["incumbent", "policy", "assumed", "none"]
 ExpectedRate = Callable[[Requirement], tuple[float | None, RateSource]]
 """Tells the rate to expect of a requirement's cell (discordance for a margin), and where that number comes from."""
 
 ASSUMED_DISCORDANCE = 0.15
 """Share of prompts on which two versions of a model differ, where nothing is known."""
+CERTAIN = 0.995
+"""Power up to which a check takes prompts that are asked anyway."""
+_LEAST_POWER, _MOST_POWER, _STEPS = 0.5, 0.9995, 10
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,8 @@ class PlanInputs:
     latency: LatencyLoad | None
     judged_kinds: frozenset[str]
     """Kinds of sets whose outcomes come from a judge."""
+    judges: Mapping[str, JudgeError] = field(default_factory=dict)
+    """What is known of the judge's error, by kind of set; assumed where a kind is not named."""
     anchor_digest: Digest | None = None
     attempt: int = 1
     looks: Looks = field(default_factory=Looks)
@@ -55,6 +60,9 @@ class PlanInputs:
     """Stage of each set by name; 1 where it is not named."""
     weights: Mapping[str, Sequence[DeclaredWeight]] = field(default_factory=dict)
     """Declared weights by set; a set that is not named weighs its prompts alike."""
+    share: float | None = None
+    """For a budget: share of every size that is asked, though never less than a pass takes. None: what the joint power
+    takes."""
     also: Mapping[str, Any] = field(default_factory=dict)
     """Plain JSON: what else decides the numbers, see `Plan.inputs`."""
 
@@ -68,20 +76,13 @@ def make_plan(inputs: PlanInputs) -> Plan:
     """
     sets = {s.name: _stratified(s, inputs) for s in inputs.sets}
     allocation = Allocation(sets, inputs.seed)
-    cells = [_size(requirement, inputs, allocation) for requirement in inputs.requirements]
-    for cell in cells:
-        if cell.basis == "sample" and cell.n_wanted:
-            allocation.ask(allocation.sample(cell)[: cell.n_wanted])
-    allocation.fill()
-    for cell in cells:
-        if cell.basis == "requests" and cell.n_wanted:
-            allocation.extend(cell, cell.n_wanted)
-    planned = allocation.planned()
+    drafts = [_draft(requirement, inputs, sets, allocation) for requirement in inputs.requirements]
+    cells = _for_joint_power(drafts, allocation, inputs)
     return Plan(
         name=inputs.name,
         lineage=inputs.lineage,
         policy_digest=inputs.policy_digest,
-        sets=planned,
+        sets=allocation.planned(),
         incumbent_digest=inputs.incumbent_digest,
         anchor_digest=inputs.anchor_digest,
         judge_digest=inputs.judge_digest,
@@ -91,125 +92,177 @@ def make_plan(inputs: PlanInputs) -> Plan:
         joint_power=inputs.joint_power,
         repeats=inputs.repeats,
         seed=inputs.seed,
-        cells=tuple(_settled(c, r, planned, inputs) for c, r in zip(cells, inputs.requirements, strict=True)),
+        cells=tuple(cells),
         labels_per_arm=inputs.labels_per_arm,
         latency=_latency(inputs),
         inputs=inputs.also,
     )
 
 
-def matches(requirement: Requirement, prompt_set: PromptSet, prompt: Prompt) -> bool:
-    """Whether a prompt belongs to a requirement's cell."""
-    return _about(requirement, prompt_set) and all(prompt.dimensions.get(k) == v for k, v in requirement.cell.items())
+def joint_power(cells: Sequence[PlannedCell]) -> float:
+    """Chance that every sized check passes at the expected rates: their powers multiply. One that cannot pass: 0."""
+    return math.prod(cell.power or 0.0 for cell in cells if cell.purpose in SIZED)
 
 
 def naive_total(cells: Sequence[PlannedCell]) -> int:
     """What one size for all would take: the largest cell's n in every cell that is about scored answers."""
-    sized = [c.n_wanted for c in cells if c.purpose in cell_sizes.SIZED]
+    sized = [c.n_wanted for c in cells if c.purpose in SIZED]
     return max(sized) * len(sized) if sized else 0
 
 
-def _about(requirement: Requirement, prompt_set: PromptSet) -> bool:
-    return requirement.set_kind in (None, prompt_set.kind) and requirement.set_name in (None, prompt_set.name)
+@dataclass(frozen=True)
+class _Draft:
+    """One check on its way to a planned cell."""
+
+    design: CellDesign
+    stage: int
+    draw: Draw
 
 
-def _stratified(prompt_set: PromptSet, inputs: PlanInputs) -> PlannedSet:
-    keys = {key for r in inputs.requirements if _about(r, prompt_set) for key in r.cell}
-    return stratified(
-        prompt_set,
-        keys,
-        seed=inputs.seed,
-        stage=inputs.stages.get(prompt_set.name, 1),
-        declared=inputs.weights.get(prompt_set.name, ()),
+def _draft(
+    requirement: Requirement, inputs: PlanInputs, sets: Mapping[str, PlannedSet], allocation: Allocation
+) -> _Draft:
+    rate, source = inputs.expected(requirement)
+    kind = None if requirement.set_kind is None else requirement.set_kind.value
+    judge = inputs.judges.get(kind, JudgeError()) if kind is not None and kind in inputs.judged_kinds else None
+    design = CellDesign(requirement, rate, source, inputs.looks, judge)
+    draw = allocation.draw(_cell(design))
+    if not len(draw):
+        text = ", ".join(f"{k}={v}" for k, v in requirement.cell.items()) or "every prompt"
+        raise InputError(
+            f"check '{requirement.check}' matches no prompt of the sets ({text})",
+            do="add such prompts, or take the check out of the policy",
+        )
+    stage = max(
+        planned.stage
+        for name, planned in sets.items()
+        if requirement.set_kind in (None, planned.kind) and requirement.set_name in (None, name)
+    )
+    return _Draft(design, stage, draw)
+
+
+def _for_joint_power(drafts: Sequence[_Draft], allocation: Allocation, inputs: PlanInputs) -> list[PlannedCell]:
+    """The cells, all sized for the least power each with which the joint power is reached.
+
+    Where the sets do not hold enough for it, every check is sized for an equal part of it, and the power left is said.
+    """
+    equal = max((d.design.requirement.power for d in drafts if d.design.sized), default=inputs.joint_power)
+    found = _cells(drafts, equal, allocation, inputs)
+    if inputs.share is not None or not any(d.design.sized for d in drafts):
+        return found
+    reached = joint_power(found) >= inputs.joint_power
+    if not reached and joint_power(_cells(drafts, _MOST_POWER, allocation, inputs)) < inputs.joint_power:
+        return _cells(drafts, equal, allocation, inputs)
+    low, high = (_LEAST_POWER, equal) if reached else (equal, _MOST_POWER)
+    for _ in range(_STEPS):
+        middle = round((low + high) / 2, 4)
+        enough = joint_power(_cells(drafts, middle, allocation, inputs)) >= inputs.joint_power
+        low, high = (low, middle) if enough else (middle, high)
+    return _cells(drafts, high, allocation, inputs)
+
+
+def _cells(drafts: Sequence[_Draft], power: float, allocation: Allocation, inputs: PlanInputs) -> list[PlannedCell]:
+    """The cells with every check sized for ``power``; the allocation then holds what they ask."""
+    allocation.reset()
+    sized = [_sized(draft, power, inputs) for draft in drafts]
+    for draft, cell in zip(drafts, sized, strict=True):
+        if cell.basis == "sample" and cell.n:
+            allocation.ask(draft.draw, cell.n)
+    allocation.fill(1.0 if inputs.share is None else inputs.share)
+    for draft, cell in zip(drafts, sized, strict=True):
+        if cell.basis == "requests" and cell.n:
+            allocation.extend(draft.draw, cell.n)
+    return [_settled(draft, cell, allocation) for draft, cell in zip(drafts, sized, strict=True)]
+
+
+def _sized(draft: _Draft, power: float, inputs: PlanInputs) -> PlannedCell:
+    """A cell with the prompts it wants: at its share of the power, or of the budget."""
+    design = draft.design.with_power(power) if draft.design.sized else draft.design
+    requirement = design.requirement
+    try:
+        fixed = design.fixed_size()
+        wanted = design.size(fixed.n)
+    except InputError as error:
+        raise InputError(f"check '{requirement.check}': {error.what}", where=error.where, do=error.do) from error
+    if requirement.basis == "requests":
+        wanted = math.ceil(wanted / inputs.repeats)
+    n = wanted
+    if inputs.share is not None and design.sized:
+        n = min(wanted, max(least(requirement), math.ceil(inputs.share * wanted)))
+    sized = design.sized and wanted > 0
+    return _cell(design).model_copy(
+        update={
+            "stage": draft.stage,
+            "n_available": len(draft.draw),
+            "n_wanted": wanted,
+            "n_fixed": fixed.n if sized else 0,
+            "n": n,
+            "power_wanted": power if sized else None,
+            "note": fixed.note,
+        }
     )
 
 
-def _size(requirement: Requirement, inputs: PlanInputs, allocation: Allocation) -> PlannedCell:
-    rate, source = inputs.expected(requirement)
-    try:
-        found = cell_sizes.size(requirement, rate, inputs.looks, judged=_judged(requirement, inputs))
-    except InputError as error:
-        raise InputError(f"check '{requirement.check}': {error.what}", where=error.where, do=error.do) from error
-    sized = requirement.purpose in cell_sizes.SIZED and found.wanted > 0
-    cell = PlannedCell(
+def _settled(draft: _Draft, cell: PlannedCell, allocation: Allocation) -> PlannedCell:
+    """The cell with the prompts it rests on, its looks, and the power that gives."""
+    design = draft.design if cell.power_wanted is None else draft.design.with_power(cell.power_wanted)
+    if cell.basis == "end":
+        return cell.model_copy(update={"n": cell.n_wanted})
+    there = allocation.reach(draft.draw) if cell.basis == "sample" else allocation.asked_of(draft.draw)
+    n = there if cell.n_wanted == 0 else min(there, max(cell.n, _certain(design, cell)))
+    notes = [] if cell.note is None else [cell.note]
+    if cell.n_available < cell.n_wanted:
+        wanted = f"{cell.n_wanted} prompts wanted" if cell.note is None else "prompts wanted"
+        notes.append(f"the sets hold {cell.n_available} of the {wanted}")
+    return cell.model_copy(
+        update={"n": n, "looks": design.sizes_at(n), "power": design.power(n), "note": "; ".join(notes) or None}
+    )
+
+
+def _certain(design: CellDesign, cell: PlannedCell) -> int:
+    """Prompts with which a check is nearly sure to pass: more are of no use to it."""
+    if not design.sized or cell.power_wanted is None or cell.power_wanted >= CERTAIN:
+        return cell.n_wanted
+    surer = design.with_power(CERTAIN)
+    return max(cell.n_wanted, surer.size(surer.fixed_size().n))
+
+
+def _cell(design: CellDesign) -> PlannedCell:
+    requirement = design.requirement
+    return PlannedCell(
         check=requirement.check,
         purpose=requirement.purpose,
         metric=requirement.metric,
         set_kind=requirement.set_kind,
         set_name=requirement.set_name,
         cell=requirement.cell,
-        rate=rate,
-        rate_source=source,
+        rate=design.rate,
+        rate_source=design.rate_source,
         basis=requirement.basis,
-        stage=max([s.stage for s in _sets_of(requirement, allocation.full)], default=1),
-        n_wanted=found.wanted,
-        n_fixed=found.fixed if sized else 0,
+        n_wanted=0,
         n_available=0,
         n=0,
-        power_wanted=requirement.power if sized else None,
-        note=found.note,
     )
-    available = len(allocation.sample(cell))
-    if available == 0:
-        text = ", ".join(f"{k}={v}" for k, v in requirement.cell.items()) or "every prompt"
-        raise InputError(
-            f"check '{requirement.check}' matches no prompt of the sets ({text})",
-            do="add such prompts, or take the check out of the policy",
-        )
-    return cell.model_copy(update={"n_available": available})
 
 
-def _sets_of(requirement: Requirement, sets: Mapping[str, PlannedSet]) -> list[PlannedSet]:
-    return [
-        planned
-        for name, planned in sets.items()
-        if requirement.set_kind in (None, planned.kind) and requirement.set_name in (None, name)
+def _stratified(prompt_set: PromptSet, inputs: PlanInputs) -> PlannedSet:
+    about = [
+        r
+        for r in inputs.requirements
+        if r.set_kind in (None, prompt_set.kind) and r.set_name in (None, prompt_set.name)
     ]
-
-
-def _judged(requirement: Requirement, inputs: PlanInputs) -> bool:
-    return requirement.set_kind is not None and requirement.set_kind.value in inputs.judged_kinds
-
-
-def _settled(
-    cell: PlannedCell, requirement: Requirement, sets: Mapping[str, PlannedSet], inputs: PlanInputs
-) -> PlannedCell:
-    """The cell with the number of prompts it rests on, its looks, and the power that gives."""
-    if cell.purpose == "quantile":
-        return cell.model_copy(update={"n": cell.n_wanted})
-    members = list(strata_of(sets, cell))
-    there = len(merged(members, inputs.seed))
-    if cell.basis == "requests":
-        there = sum(len(stratum.prompts) for _, stratum in members)
-    n = min(cell.n_wanted, there) if cell.n_wanted else there
-    power = cell_sizes.power(requirement, cell.rate, n, inputs.looks, judged=_judged(requirement, inputs))
-    notes = [] if cell.note is None else [cell.note]
-    if n < cell.n_wanted:
-        wanted = f"{cell.n_wanted} prompts wanted" if cell.note is None else "prompts wanted"
-        notes.append(f"the sets hold {cell.n_available} of the {wanted}")
-    return cell.model_copy(
-        update={
-            "n": n,
-            "looks": () if cell.basis == "end" else _looks_at(n, inputs.looks),
-            "power": power,
-            "note": "; ".join(notes) or None,
-        }
+    return stratified(
+        prompt_set,
+        {key for r in about for key in r.cell},
+        seed=inputs.seed,
+        stage=inputs.stages.get(prompt_set.name, 1),
+        declared=inputs.weights.get(prompt_set.name, ()),
     )
-
-
-def _looks_at(n: int, looks: Looks) -> tuple[int, ...]:
-    """Sample size at each look; they never shrink, and the last is ``n``."""
-    sizes = [min(n, math.ceil(fraction * n - 1e-9)) for fraction in looks.fractions[:-1]]
-    return tuple(itertools.accumulate([*sizes, n], max))
 
 
 def _latency(inputs: PlanInputs) -> LatencyLoad | None:
     if inputs.latency is None:
         return None
-    least = [
-        cell_sizes.size(r, None, inputs.looks, judged=False).wanted
-        for r in inputs.requirements
-        if r.purpose == "quantile"
-    ]
-    wanted = max([inputs.latency.requests_per_bucket, *least])
+    needed = [size_for(r, None).n for r in inputs.requirements if r.purpose == "quantile"]
+    wanted = max([inputs.latency.requests_per_bucket, *needed])
     return inputs.latency.model_copy(update={"requests_per_bucket": wanted})

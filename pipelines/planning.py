@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from evalharness.allocating import DeclaredWeight
 from evalharness.candidate import Candidate
-from evalharness.cell_sizes import ASSUMED_SENSITIVITY
+from evalharness.cell_design import RateSource
+from evalharness.cell_sizes import SIZED
 from evalharness.evidence import Estimate, Evidence
 from evalharness.metrics import METRICS
 from evalharness.plan import Looks, Plan, Requirement
-from evalharness.planning import (
-    ASSUMED_DISCORDANCE,
-    ExpectedRate,
-    PlanInputs,
-    RateSource,
-    make_plan,
-    naive_total,
-)
+from evalharness.planning import ASSUMED_DISCORDANCE, ExpectedRate, PlanInputs, joint_power, make_plan, naive_total
 from gates.policy import Policy
 from gates.requirements import requirements
 from golden_sets.digests import Digest, digest_bytes
@@ -27,6 +22,10 @@ from golden_sets.length import count_tokens
 from golden_sets.yaml_files import read_yaml
 from pipelines.project import MOST_LOOKS, Project
 
+POWER_LEEWAY = 0.002
+"""Power that rounding may take."""
+MOST_TOLD = 5
+"""Checks that a message names at most."""
 LEAST_LABELS = 50
 """Answers per set and arm that are labelled at least, where a judge scores them."""
 ASSUMED_FAILING = 0.1
@@ -93,6 +92,59 @@ def plan_for(
         also=_also(project, incumbent, candidate),
     )
     return make_plan(inputs)
+
+
+@dataclass(frozen=True)
+class Shortfall:
+    """A check whose sample is too small for its part of the joint power."""
+
+    check: str
+    """The check, with its cell."""
+    power: float
+    """Chance that it passes at the expected rate."""
+    wanted: float
+    """Chance that it was to have."""
+    n: int
+    """Prompts it rests on."""
+    n_wanted: int | None
+    """Prompts it would take; None: no number would do."""
+
+    @property
+    def text(self) -> str:
+        """The same for people."""
+        takes = "no number of prompts would do" if self.n_wanted is None else f"it takes {self.n_wanted}"
+        return f"{self.check}: power {self.power:.2f} of {self.wanted:.2f} with {self.n} prompts, {takes}"
+
+
+def shortfalls(plan: Plan) -> list[Shortfall]:
+    """The checks below their part of the joint power, the worst first."""
+    sized = [cell for cell in plan.cells if cell.purpose in SIZED]
+    share = max((c.power_wanted for c in sized if c.power_wanted is not None), default=plan.joint_power)
+    found = [
+        Shortfall(c.check, c.power or 0.0, share, c.n, c.n_wanted or None)
+        for c in sized
+        if (c.power or 0.0) < share - POWER_LEEWAY
+    ]
+    return sorted(found, key=lambda one: one.power)
+
+
+def require_power(plan: Plan, policy: Policy) -> None:
+    """A plan must have the joint power that its policy wants.
+
+    Raises:
+        InputError: it has less; the worst checks are named, with the prompts they would take.
+    """
+    reached = joint_power(plan.cells)
+    if reached >= policy.joint_power - POWER_LEEWAY:
+        return
+    short = shortfalls(plan)
+    worst = "; ".join(one.text for one in short[:MOST_TOLD])
+    more = f"; and {len(short) - MOST_TOLD} more" if len(short) > MOST_TOLD else ""
+    raise InputError(
+        f"the plan has a joint power of {reached:.2f}, policy '{policy.name}' wants {policy.joint_power:.2f}: "
+        f"{worst}{more}",
+        do="add prompts (see 'relgate plan'), loosen the limits, or pass --accept-power",
+    )
 
 
 def looks_of(project: Project, number: int | None = None) -> Looks:
@@ -264,7 +316,7 @@ def _observed(known: Evidence, requirement: Requirement) -> float | None:
     if 0 < found.value < 1:
         return found.value
     shrunk = (found.n * found.value + 0.5) / (found.n + 1)
-    tells = shrunk > limit if requirement.purpose == "floor" else shrunk < limit * ASSUMED_SENSITIVITY
+    tells = shrunk > limit if requirement.purpose == "floor" else shrunk < limit
     # A rate of 0 under a floor (or 1 over a ceiling) is a finding at any n.
     passing = found.value == (1.0 if requirement.purpose == "floor" else 0.0)
     return shrunk if tells or not passing else None

@@ -23,6 +23,10 @@ IncumbentOption = Annotated[
         "--incumbent", help="Candidate to compare with; default: what the channel serves.", show_default=False
     ),
 ]
+LooksOption = Annotated[
+    int | None,
+    typer.Option("--looks", help="How often the run is looked at; default: the project's.", show_default=False, min=1),
+]
 
 
 def pairs(values: list[str] | None, option: str) -> dict[str, str]:

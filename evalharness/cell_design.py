@@ -1,0 +1,161 @@
+"""One check in one cell as the planner sees it: its size, its course over the looks, and its power."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from evalharness.cell_sizes import SIZED, CellSize, size_for
+from evalharness.plan import Looks, Requirement
+from evalharness.statistics import design_for, power_for_limit, power_for_margin, proportion_lower
+from evalharness.stopping import (
+    LARGEST_EXACT_PATH,
+    Stopping,
+    pass_levels,
+    stopping_at_limit,
+    stopping_by_design,
+    wedge_levels,
+)
+
+RateSource = Literal["incumbent", "policy", "assumed", "none"]
+
+ASSUMED_SENSITIVITY = 0.9
+"""The judge's sensitivity, where it was not measured."""
+ASSUMED_SPECIFICITY = 0.9
+"""The judge's specificity, where it was not measured."""
+ASSUMED_POSITIVES = 100
+"""Labelled events (positive controls) that a judge's sensitivity is assumed to rest on, where the project has none."""
+MOST_INFLATED = 1.15
+"""The most that looks may add to the size of a plan with one."""
+
+
+@dataclass(frozen=True)
+class JudgeError:
+    """What is known or assumed about the judge on one kind of set."""
+
+    sensitivity: float = ASSUMED_SENSITIVITY
+    """Chance that it sees the event that the set's rate counts."""
+    specificity: float = ASSUMED_SPECIFICITY
+    """Chance that it sees none where there is none."""
+    positives: int = ASSUMED_POSITIVES
+    """Labelled events that the bound of its sensitivity will rest on."""
+    source: Literal["measured", "assumed"] = "assumed"
+    """Where sensitivity and specificity come from."""
+
+    def sensitivity_lower(self, alpha: float) -> float:
+        """Lower bound of the sensitivity that the labelled events will show, one-sided at 1 - alpha."""
+        found = self.sensitivity * self.positives
+        return float(proportion_lower(found, self.positives, confidence=1 - alpha)) if self.positives else 0.0
+
+
+@dataclass(frozen=True)
+class CellDesign:
+    """What a check needs of a cell, with the rate to expect there."""
+
+    requirement: Requirement
+    rate: float | None
+    """Rate to expect (discordance for a margin); None: unknown."""
+    rate_source: RateSource
+    looks: Looks
+    judge: JudgeError | None = None
+    """The judge's error, where one scores the answers."""
+
+    @property
+    def sized(self) -> bool:
+        """Whether its purpose takes a power."""
+        return self.requirement.purpose in SIZED
+
+    def with_power(self, power: float) -> CellDesign:
+        """The same check, sized for another power."""
+        return replace(self, requirement=self.requirement.model_copy(update={"power": power}))
+
+    def fixed_size(self) -> CellSize:
+        """Prompts in a plan with a single look.
+
+        Raises:
+            InputError: an expected rate that is none.
+        """
+        requirement = self.requirement
+        if self.judge is None or requirement.purpose != "ceiling" or self.rate is None:
+            return size_for(requirement, self.rate)
+        (limit, alpha), seen = self._edge(requirement.alpha), self.rate * self.judge.sensitivity
+        if limit <= 0:
+            return CellSize(0, "no labelled event shows the judge's sensitivity: it takes positive controls")
+        return size_for(requirement, seen, limit=limit, alpha=alpha)
+
+    def size(self, fixed: int) -> int:
+        """Prompts at most, over all looks, where a single look takes ``fixed``."""
+        if len(self.looks.fractions) == 1 or not self.sized or fixed == 0 or self.requirement.basis == "end":
+            return fixed
+        requirement, looks = self.requirement, self.looks
+        design = design_for(looks.fractions, requirement.alpha, requirement.power, looks.spending, looks.futility)
+        n, most = math.ceil(design.inflation * fixed - 1e-9), math.floor(MOST_INFLATED * fixed)
+        # Exact power is a saw-tooth: a little more may be wanted than the normal theory says.
+        while n < most and self._exact(n) and (self.power(n) or 0.0) < requirement.power:
+            n = min(most, math.ceil(1.01 * n))
+        return n
+
+    def sizes_at(self, n: int) -> tuple[int, ...]:
+        """Prompts at each look; they never shrink, and the last is ``n``."""
+        return (*(min(n, max(1, math.ceil(f * n - 1e-9))) for f in self.looks.fractions[:-1]), n)
+
+    def power(self, n: int) -> float | None:
+        """Chance to pass at the expected rate with ``n`` prompts at most; None: not sized, or no rate to expect."""
+        found = self.stopping(n)
+        return None if found is None else found.power
+
+    def stopping(self, n: int, effect: float = 1.0) -> Stopping | None:
+        """The course of the check with ``n`` prompts at most, at a multiple of the distance it was sized for."""
+        if not self.sized or self.rate is None or n == 0:
+            return None
+        requirement, sizes = self.requirement, self.sizes_at(n)
+        if self._exact(n):
+            wedges = wedge_levels(self.looks, requirement.alpha, requirement.power)
+            return stopping_at_limit(
+                sizes,
+                [self._edge(level) for level in pass_levels(self.looks, requirement.alpha)],
+                [None if pair is None else (self._edge(pair[0]), self._edge(pair[1])) for pair in wedges],
+                self._seen(effect),
+                self._direction,
+            )
+        return stopping_by_design(
+            sizes,
+            self.looks,
+            alpha=requirement.alpha,
+            design_power=requirement.power,
+            fixed_power=self._fixed_power(n),
+            effect=effect,
+        )
+
+    @property
+    def _direction(self) -> Literal["floor", "ceiling"]:
+        return "floor" if self.requirement.purpose == "floor" else "ceiling"
+
+    def _exact(self, n: int) -> bool:
+        return self.requirement.purpose in ("floor", "ceiling") and n <= LARGEST_EXACT_PATH
+
+    def _edge(self, alpha: float) -> tuple[float, float]:
+        """Limit and level of the bound that must clear it.
+
+        A judged ceiling pays for the judge's sensitivity: half of alpha, and a limit shrunk by its lower bound
+        (`violation_upper`).
+        """
+        limit = self.requirement.limit
+        assert limit is not None  # noqa: S101 - floors and ceilings have one
+        if self.judge is None or self.requirement.purpose != "ceiling":
+            return limit, alpha
+        return limit * self.judge.sensitivity_lower(alpha / 2), alpha / 2
+
+    def _seen(self, effect: float) -> float:
+        """The rate that the outcomes show."""
+        limit, rate = self.requirement.limit or 0.0, self.rate or 0.0
+        true = min(1.0, max(0.0, limit + effect * (rate - limit)))
+        return true * self.judge.sensitivity if self.judge is not None and self._direction == "ceiling" else true
+
+    def _fixed_power(self, n: int) -> float:
+        requirement = self.requirement
+        if requirement.purpose == "margin":
+            return power_for_margin(n, abs(requirement.limit or 0.0), self.rate or 0.0, alpha=requirement.alpha)
+        limit, alpha = self._edge(requirement.alpha)
+        return power_for_limit(n, limit, self._seen(1.0), direction=self._direction, alpha=alpha)
