@@ -97,8 +97,8 @@ def explain(check: CheckResult, scale: Scale, quantile: float | None) -> str:
         worse = scale.value(abs(check.limit)).lstrip("+")
         side = "lower" if worse_below(check) else "upper"
         return (
-            f"Candidate minus {check.against} on the same prompts: {meaning}. It passes when we are {sure} sure that the "
-            f"candidate is at most {worse} worse: the {side} end of the interval must clear {limit}."
+            f"Candidate minus {check.against} on the same prompts: {meaning}. It passes when we are {sure} sure that "
+            f"the candidate is at most {worse} worse: the {side} end of the interval must clear {limit}."
         )
     if check.test == "ratio_ceiling":
         return (
