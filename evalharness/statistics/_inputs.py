@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -125,5 +126,18 @@ def clusters_of(codes: ArrayLike | None, n: int) -> Clusters:
         raise InputError(f"clusters has shape {array.shape}, expected one code for each of the {n} observations")
     if array.dtype.kind == "f" and np.isnan(array).any():
         raise InputError("clusters holds NaN", do="give a prompt without a cluster a code of its own")
+    if array.dtype.kind in "iu" and (dense := _dense(array)) is not None:
+        return dense
     _, inverse, sizes = np.unique(array, return_inverse=True, return_counts=True)
     return Clusters(inverse.reshape(-1).astype(np.intp), sizes.astype(np.float64))
+
+
+def _dense(codes: NDArray[np.integer[Any]]) -> Clusters | None:
+    """Renumber integer codes without sorting them; None where they are spread too far apart for that."""
+    low, high = int(codes.min()), int(codes.max())
+    if high - low > 4 * codes.size + 1000:
+        return None
+    sizes = np.bincount(codes - low)
+    present = sizes > 0
+    numbers = np.cumsum(present) - 1
+    return Clusters(numbers[codes - low], sizes[present].astype(np.float64))

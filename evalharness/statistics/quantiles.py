@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import math
 import sys
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import stats
+from scipy import special
 
-from evalharness.statistics._inputs import vector
+from evalharness.statistics._inputs import Vector, vector
 from evalharness.statistics.interval import Interval, Side, check_confidence, tails
 from golden_sets.errors import InputError
 
@@ -28,23 +29,44 @@ def quantile_interval(values: ArrayLike, q: float, *, confidence: float = 0.95, 
     Raises:
         InputError: empty, NaN, -inf, q outside (0, 1), confidence outside (0, 1).
     """
-    x = np.sort(vector(values, "values", low=-sys.float_info.max, allow_infinite=True))
-    below, above = tails(confidence, side)
-    low_rank, high_rank = quantile_ranks(x.size, q, confidence=confidence, side=side)
-    remarks = []
-    if below is not None and low_rank is None:
-        remarks.append(f"n too small for any lower bound: need n >= {quantile_n_for_bound(1 - q, below)}")
-    if above is not None and high_rank is None:
-        remarks.append(f"n too small for any upper bound: need n >= {quantile_n_for_bound(q, above)}")
-    return Interval(
-        float(x[_rank(x.size * q) - 1]),
-        None if low_rank is None else float(x[low_rank - 1]),
-        None if high_rank is None else float(x[high_rank - 1]),
-        confidence,
-        "order-statistic",
-        int(x.size),
-        note="; ".join(remarks) or None,
-    )
+    return OrderedSample.of(values).interval(q, confidence, side)
+
+
+@dataclass(frozen=True, slots=True)
+class OrderedSample:
+    """Values in order: what every quantile's interval needs to know of them."""
+
+    values: Vector
+    """Shape (n,), increasing; +inf stands for a failed request."""
+
+    @classmethod
+    def of(cls, values: ArrayLike) -> OrderedSample:
+        """Prepare `quantile_interval`.
+
+        Raises:
+            InputError: empty, NaN, -inf.
+        """
+        return cls(np.sort(vector(values, "values", low=-sys.float_info.max, allow_infinite=True)))
+
+    def interval(self, q: float, confidence: float = 0.95, side: Side = "two-sided") -> Interval:
+        """See `quantile_interval`."""
+        x = self.values
+        below, above = tails(confidence, side)
+        low_rank, high_rank = quantile_ranks(x.size, q, confidence=confidence, side=side)
+        remarks = []
+        if below is not None and low_rank is None:
+            remarks.append(f"n too small for any lower bound: need n >= {quantile_n_for_bound(1 - q, below)}")
+        if above is not None and high_rank is None:
+            remarks.append(f"n too small for any upper bound: need n >= {quantile_n_for_bound(q, above)}")
+        return Interval(
+            float(x[_rank(x.size * q) - 1]),
+            None if low_rank is None else float(x[low_rank - 1]),
+            None if high_rank is None else float(x[high_rank - 1]),
+            confidence,
+            "order-statistic",
+            int(x.size),
+            note="; ".join(remarks) or None,
+        )
 
 
 def quantile_ranks(
@@ -62,15 +84,26 @@ def quantile_ranks(
     low_rank = high_rank = None
     if below is not None:
         # Largest k with P(Bin(n, q) >= k) >= confidence.
-        candidate = int(stats.binom.ppf(1 - below, n, q)) + 1
-        while candidate > 0 and stats.binom.sf(candidate - 1, n, q) < below:
-            candidate -= 1
-        low_rank = candidate if candidate >= 1 else None
+        rank = _smallest_count(1 - below, n, q) + 1
+        while rank > 0 and special.bdtrc(rank - 1, n, q) < below:
+            rank -= 1
+        low_rank = rank if rank >= 1 else None
     if above is not None:
         # Smallest k with P(Bin(n, q) <= k - 1) >= confidence.
-        candidate = int(stats.binom.ppf(above, n, q)) + 1
-        high_rank = candidate if candidate <= n else None
+        rank = _smallest_count(above, n, q) + 1
+        high_rank = rank if rank <= n else None
     return low_rank, high_rank
+
+
+def _smallest_count(probability: float, n: int, q: float) -> int:
+    """Smallest k with P(Bin(n, q) <= k) >= probability (up to rounding)."""
+    k = min(n, max(0, math.ceil(float(special.bdtrik(probability, n, q)))))
+    enough = probability * (1 - 1e-13)
+    while k > 0 and special.bdtr(k - 1, n, q) >= enough:
+        k -= 1
+    while k < n and special.bdtr(k, n, q) < enough:
+        k += 1
+    return k
 
 
 def quantile_n_for_bound(q: float, confidence: float) -> int:

@@ -8,6 +8,7 @@ paired and clustered ratio metrics).
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -40,9 +41,7 @@ def ratio_of_sums_interval(
     Raises:
         InputError: empty, NaN, negative, lengths that differ.
     """
-    a = vector(numerators, "numerators", low=0.0)
-    b = vector(denominators, "denominators", low=0.0, length=a.size)
-    return _interval([(a, b)], clusters_of(clusters, a.size), confidence, side, "log-ratio-of-sums")
+    return RatioOfSums.of(numerators, denominators, clusters=clusters).interval(confidence, side)
 
 
 def log_ratio_interval(
@@ -63,31 +62,81 @@ def log_ratio_interval(
     Raises:
         InputError: empty, NaN, negative, lengths that differ.
     """
-    a = vector(numerators_a, "numerators_a", low=0.0)
-    b = vector(denominators_a, "denominators_a", low=0.0, length=a.size)
-    c = vector(numerators_b, "numerators_b", low=0.0, length=a.size)
-    d = vector(denominators_b, "denominators_b", low=0.0, length=a.size)
-    return _interval([(a, b), (d, c)], clusters_of(clusters, a.size), confidence, side, "paired-log-ratio")
+    prepared = RatioOfSums.paired(numerators_a, denominators_a, numerators_b, denominators_b, clusters=clusters)
+    return prepared.interval(confidence, side)
 
 
-def _interval(
-    factors: list[tuple[Vector, Vector]], groups: Clusters, confidence: float, side: Side, method: str
-) -> Interval:
-    """Interval for the product of sum(top) / sum(bottom) over ``factors``."""
-    n = int(groups.codes.size)
-    below, above = tails(confidence, side)
-    if any(part.sum() <= 0 for pair in factors for part in pair):
-        note = "a sum is zero: the ratio is undefined"
-        return without_bounds(None, confidence, method, n, note, clusters=groups.count)
-    value = math.prod(float(top.sum() / bottom.sum()) for top, bottom in factors)
-    fewest = min(int(np.count_nonzero(groups.sums(part))) for pair in factors for part in pair)
-    if fewest < MINIMUM_PRODUCTIVE_UNITS:
-        note = f"only {fewest} independent units with a non-zero amount: need at least {MINIMUM_PRODUCTIVE_UNITS}"
-        return without_bounds(value, confidence, method, n, note, clusters=groups.count)
-    contributions = np.sum([top / top.sum() - bottom / bottom.sum() for top, bottom in factors], axis=0)
-    # Units that all agree would give zero width. The floor is the change if one average unit went missing from a sum.
-    variance = max(robust_variance(groups.sums(contributions)), 1.0 / groups.effective_count**2)
-    error = math.sqrt(variance)
-    low = None if below is None else value * math.exp(-t_quantile(below, groups.count - 1) * error)
-    high = None if above is None else value * math.exp(t_quantile(above, groups.count - 1) * error)
-    return Interval(value, low, high, confidence, method, n, groups.count)
+@dataclass(frozen=True, slots=True)
+class RatioOfSums:
+    """What the intervals for a ratio of sums need to know of the units: another confidence costs nothing more."""
+
+    n: int
+    """Units."""
+    clusters: int
+    """Independent ones."""
+    method: str
+    """Name of the method."""
+    value: float | None
+    """The ratio; None where it is undefined."""
+    error: float
+    """Standard error of its logarithm."""
+    note: str | None
+    """Why there are no bounds."""
+
+    @classmethod
+    def of(cls, numerators: ArrayLike, denominators: ArrayLike, *, clusters: ArrayLike | None = None) -> RatioOfSums:
+        """Prepare `ratio_of_sums_interval`.
+
+        Raises:
+            InputError: empty, NaN, negative, lengths that differ.
+        """
+        a = vector(numerators, "numerators", low=0.0)
+        b = vector(denominators, "denominators", low=0.0, length=a.size)
+        return cls._of_factors([(a, b)], clusters_of(clusters, a.size), "log-ratio-of-sums")
+
+    @classmethod
+    def paired(
+        cls,
+        numerators_a: ArrayLike,
+        denominators_a: ArrayLike,
+        numerators_b: ArrayLike,
+        denominators_b: ArrayLike,
+        *,
+        clusters: ArrayLike | None = None,
+    ) -> RatioOfSums:
+        """Prepare `log_ratio_interval`.
+
+        Raises:
+            InputError: empty, NaN, negative, lengths that differ.
+        """
+        a = vector(numerators_a, "numerators_a", low=0.0)
+        b = vector(denominators_a, "denominators_a", low=0.0, length=a.size)
+        c = vector(numerators_b, "numerators_b", low=0.0, length=a.size)
+        d = vector(denominators_b, "denominators_b", low=0.0, length=a.size)
+        return cls._of_factors([(a, b), (d, c)], clusters_of(clusters, a.size), "paired-log-ratio")
+
+    @classmethod
+    def _of_factors(cls, factors: list[tuple[Vector, Vector]], groups: Clusters, method: str) -> RatioOfSums:
+        """The product of sum(top) / sum(bottom) over ``factors``."""
+        n = int(groups.codes.size)
+        if any(part.sum() <= 0 for pair in factors for part in pair):
+            return cls(n, groups.count, method, None, math.inf, "a sum is zero: the ratio is undefined")
+        value = math.prod(float(top.sum() / bottom.sum()) for top, bottom in factors)
+        fewest = min(int(np.count_nonzero(groups.sums(part))) for pair in factors for part in pair)
+        if fewest < MINIMUM_PRODUCTIVE_UNITS:
+            note = f"only {fewest} independent units with a non-zero amount: need at least {MINIMUM_PRODUCTIVE_UNITS}"
+            return cls(n, groups.count, method, value, math.inf, note)
+        contributions = np.sum([top / top.sum() - bottom / bottom.sum() for top, bottom in factors], axis=0)
+        # Units that all agree would give zero width. The floor is the change if one average unit went missing.
+        variance = max(robust_variance(groups.sums(contributions)), 1.0 / groups.effective_count**2)
+        return cls(n, groups.count, method, value, math.sqrt(variance), None)
+
+    def interval(self, confidence: float = 0.95, side: Side = "two-sided") -> Interval:
+        """See `ratio_of_sums_interval` and `log_ratio_interval`."""
+        below, above = tails(confidence, side)
+        if self.value is None or self.note is not None:
+            return without_bounds(self.value, confidence, self.method, self.n, self.note or "", clusters=self.clusters)
+        degrees = self.clusters - 1
+        low = None if below is None else self.value * math.exp(-t_quantile(below, degrees) * self.error)
+        high = None if above is None else self.value * math.exp(t_quantile(above, degrees) * self.error)
+        return Interval(self.value, low, high, confidence, self.method, self.n, self.clusters)

@@ -6,7 +6,13 @@ from hypothesis import given
 from hypothesis import strategies as some
 from scipy import stats
 
-from evalharness.statistics import holm, p_value_by_inversion, paired_interval, proportion_interval
+from evalharness.statistics import (
+    holm,
+    p_value_by_inversion,
+    paired_interval,
+    proportion_interval,
+    quantile_interval,
+)
 from golden_sets.errors import InputError
 
 
@@ -51,12 +57,44 @@ def test_inverting_clopper_pearson_gives_the_binomial_p_value() -> None:
 
 def test_inverting_tango_gives_the_score_p_value_also_above_one_half() -> None:
     def lower(confidence: float) -> float | None:
-        return paired_interval(40, 52, 1000, confidence=confidence, side="lower").low
+        return paired_interval(40, 52, 1000, confidence=confidence, side="lower", method="tango").low
 
     p = p_value_by_inversion(lower, -0.0280727, above=True)
     assert p == pytest.approx(0.05, abs=1e-4)
     # McNemar: z = -12 / sqrt(92).
     assert p_value_by_inversion(lower, 0.0, above=True) == pytest.approx(stats.norm.sf(-12 / math.sqrt(92)), abs=1e-6)
+
+
+def test_a_bound_that_jumps_gives_the_alpha_of_its_jump() -> None:
+    """Order statistics: the lower bound of the median of 30 values passes the ninth at P(Bin(30, 1/2) >= 10)."""
+    values = np.arange(1.0, 31.0)
+    asked = []
+
+    def lower(confidence: float) -> float | None:
+        asked.append(confidence)
+        return quantile_interval(values, 0.5, confidence=confidence, side="lower").low
+
+    expected = stats.binom.cdf(9, 30, 0.5)
+    assert p_value_by_inversion(lower, 9.5, above=True) == pytest.approx(expected, rel=1e-6)
+    assert p_value_by_inversion(lower, 9.5, above=True) >= expected
+    assert len(asked) < 80
+
+
+@pytest.mark.parametrize("limit", [0.70, 0.85, 0.90, 0.95])
+def test_the_p_value_is_just_enough_and_found_with_few_questions(limit: float) -> None:
+    asked = []
+
+    def lower(confidence: float) -> float | None:
+        asked.append(confidence)
+        return proportion_interval(930, 1000, confidence=confidence, side="lower", method="clopper-pearson").low
+
+    p = p_value_by_inversion(lower, limit, above=True)
+    questions = len(asked)
+    bounds = [lower(1 - p), lower(1 - p * (1 - 2e-6))]
+    assert bounds[0] is not None
+    assert bounds[1] is not None
+    assert p == 1e-12 or bounds[1] <= limit < bounds[0] + 1e-12
+    assert questions <= 20
 
 
 def test_no_bound_means_no_evidence() -> None:
