@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from evalharness.candidate import Candidate
-from evalharness.plan import Plan
+from evalharness.freshness import Freshness
 from gates.decision import Decision
 from gates.gate import Measured, gate
 from gates.registry import ChannelState, Registry
 from gates.registry.history import last_promotion
 from gates.reports import ReportPaths
 from golden_sets.errors import InputError
+from pipelines.attempts import AttemptPlans, attempt_plans, exposures_of
 from pipelines.evaluate import Arms, Evaluation, evaluate
 from pipelines.fleet import Fleet
-from pipelines.planning import plan_for
+from pipelines.planning import require_power
 from pipelines.progress import Progress
 from pipelines.promotion import mirror, promotion_obstacle
 from pipelines.promotion import promote as move_channel
@@ -40,6 +42,8 @@ class Release:
     """True when the decision was there already and nothing was spent."""
     generated: int
     judged: int
+    exposures: Mapping[str, int]
+    """How many subjects, this one among them, have recorded evidence on each set."""
     warnings: tuple[str, ...]
 
     @property
@@ -55,6 +59,7 @@ class Release:
             "recorded": self.recorded,
             "generated": self.generated,
             "judged": self.judged,
+            "exposures": dict(self.exposures),
             "channel": {
                 "channel": self.state.channel,
                 "stage": self.state.stage,
@@ -74,21 +79,34 @@ async def release(
     fleet: Fleet,
     progress: Progress,
     promote: bool = True,
+    accept_power: bool = False,
 ) -> Release:
     """Release a candidate against an incumbent; a decision that is recorded already is returned and spends nothing.
 
-    Evaluated again is only what failed requests of safety sets left open. An incumbent that the channel does not serve
-    is compared with all the same; then nothing is promoted, and a warning says so.
+    Evaluated again is only what failed requests of safety sets left open. Anything else that is evaluated is another
+    attempt of the lineage, counted before a model is started, and rests on answers asked after its plan was recorded.
+    An incumbent that the channel does not serve is compared with all the same; then nothing is promoted, and a warning
+    says so.
+
+    Args:
+        workspace: project, store and registry.
+        candidate: who is to be released.
+        incumbent: whom it is compared with.
+        fleet: who serves them.
+        progress: who is told.
+        promote: move the channel when the decision allows it.
+        accept_power: run a plan whose power is below the policy's, too.
 
     Raises:
-        InputError: bad files, or a channel that moved meanwhile.
+        InputError: bad files, a plan below the policy's power, or a channel that moved meanwhile.
         InfrastructureError: a model, the disk or the database failed; everything finished is kept.
     """
     project, registry = workspace.project, workspace.registry
     policy = project.policy.policy
     before = workspace.current()
-    known = None if incumbent is None else workspace.known_evidence(incumbent.digest)
-    plan = plan_for(project, incumbent, known, candidate=candidate)
+    anchor = workspace.anchor()
+    attempt = attempt_plans(workspace, candidate, (incumbent, anchor))
+    plan = attempt.next()
     decision = registry.find_decision(
         subject_digest=candidate.digest,
         plan_digest=plan.digest,
@@ -100,20 +118,17 @@ async def release(
         obstacle = promotion_obstacle(workspace, before, candidate, incumbent) if promote else None
         if obstacle is not None:
             progress.say(f"  {candidate.name}: {obstacle}")
-        registry.record_policy(policy)
-        registry.record_plan(plan)
-        arms = Arms(candidate, incumbent)
-        evaluation = await evaluate(project, plan, arms, store=workspace.store, fleet=fleet, progress=progress)
-        evidence = evaluation.evidence
-        decision = gate(policy, Measured(evidence, evaluation.outcomes), require_plan=True, where=project.policy.where)
-        for arm in (incumbent, candidate):
-            if arm is not None:
-                registry.register_candidate(arm)
-        registry.record_evidence(evidence, evaluation.blob)
-        registry.record_decision(decision)
+        if decision is None and not accept_power:
+            require_power(plan, policy)
+        arms = Arms(candidate, incumbent, anchor)
+        decision, evaluation = await _decide(workspace, attempt, arms, fleet=fleet, progress=progress)
     else:
         progress.say(f"  {candidate.name}: this decision is recorded already; nothing is asked again")
-    paths = _report(workspace, decision, plan, evaluation)
+    exposures = exposures_of(registry, plan.set_digests)
+    if evaluation is None:
+        paths = existing_report(registry, decision, project.reports)
+    else:
+        paths = _new_report(workspace, decision, evaluation, exposures)
     promotion = move_channel(workspace, decision, before, wanted=promote)
     warnings = promotion.warnings
     if evaluation is not None:
@@ -129,6 +144,7 @@ async def release(
         recorded=evaluation is None,
         generated=0 if evaluation is None else evaluation.generated,
         judged=0 if evaluation is None else evaluation.judged,
+        exposures=exposures,
         warnings=warnings,
     )
 
@@ -152,47 +168,78 @@ def served_already(workspace: Workspace, candidate: Candidate) -> Release | None
             do="name the version to compare it with by --incumbent",
         )
     decision = registry.decision(move.decision)
-    plan = None if decision.plan_digest is None else registry.plan(decision.plan_digest)
     return Release(
         decision=decision,
-        reports=existing_report(registry, decision, workspace.project.reports, plan),
+        reports=existing_report(registry, decision, workspace.project.reports),
         state=state,
         promoted=True,
         recorded=True,
         generated=0,
         judged=0,
+        exposures=exposures_of(registry, registry.evidence(decision.evidence_digest).set_digests),
         warnings=(),
     )
 
 
-def _report(workspace: Workspace, decision: Decision, plan: Plan, evaluation: Evaluation | None) -> ReportPaths:
-    """Write the report; for a recorded decision only where it is missing."""
-    project = workspace.project
-    directory = project.reports
-    if evaluation is None:
-        return existing_report(workspace.registry, decision, directory, plan)
-    return report(
-        decision,
-        evaluation.evidence,
-        project.policy.policy,
-        directory,
-        outcomes=evaluation.outcomes,
-        plan=plan,
-        answers=evaluation.answers,
+async def _decide(
+    workspace: Workspace, attempt: AttemptPlans, arms: Arms, *, fleet: Fleet, progress: Progress
+) -> tuple[Decision, Evaluation]:
+    """Count the attempt, run its plan and gate what came of it; each step is recorded before the next."""
+    project, registry = workspace.project, workspace.registry
+    policy = project.policy.policy
+    plan = attempt.begin()
+    if plan.attempt > 1:
+        progress.say(f"  {arms.candidate.name}: attempt {plan.attempt} of {plan.lineage}, alpha {plan.alpha:.3g}")
+    registry.record_policy(policy)
+    place = registry.record_plan(plan)
+    size = registry.checkpoint().size
+    evaluation = await evaluate(
+        project,
+        plan,
+        arms,
+        store=workspace.store,
+        fleet=fleet,
+        progress=progress,
+        plan_index=place,
+        freshness=Freshness.under(plan.digest, plan_index=place, ledger_index=size, reuse_older=False),
     )
+    measured = Measured(evaluation.evidence, evaluation.outcomes, plan)
+    decision = gate(policy, measured, require_plan=True, where=project.policy.where)
+    for arm in (arms.anchor, arms.incumbent, arms.candidate):
+        if arm is not None:
+            registry.register_candidate(arm)
+    registry.record_evidence(evaluation.evidence, evaluation.blob)
+    registry.record_decision(decision)
+    return decision, evaluation
 
 
-def existing_report(registry: Registry, decision: Decision, directory: Path, plan: Plan | None) -> ReportPaths:
+def existing_report(registry: Registry, decision: Decision, directory: Path) -> ReportPaths:
     """The report of a recorded decision, written again from the registry where its files are gone."""
-    evidence = registry.evidence(decision.evidence_digest)
     found = report_paths(decision, directory)
     if found.exist():
         return found
+    evidence = registry.evidence(decision.evidence_digest)
     return report(
         decision,
         evidence,
         registry.policy(decision.policy_digest),
         directory,
         outcomes=registry.outcomes(evidence),
-        plan=plan,
+        plan=None if decision.plan_digest is None else registry.plan(decision.plan_digest),
+        exposures=exposures_of(registry, evidence.set_digests),
+    )
+
+
+def _new_report(
+    workspace: Workspace, decision: Decision, evaluation: Evaluation, exposures: Mapping[str, int]
+) -> ReportPaths:
+    return report(
+        decision,
+        evaluation.evidence,
+        workspace.project.policy.policy,
+        workspace.project.reports,
+        outcomes=evaluation.outcomes,
+        plan=evaluation.plan,
+        answers=evaluation.answers,
+        exposures=exposures,
     )

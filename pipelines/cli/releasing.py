@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -19,13 +20,17 @@ def release(
     promote: Annotated[
         bool, typer.Option("--promote/--no-promote", help="Move the channel when the decision allows it.")
     ] = True,
+    accept_power: Annotated[
+        bool, typer.Option("--accept-power", help="Release although the plan's power is below the policy's.")
+    ] = False,
     store: StoreOption = None,
     as_json: Json = False,
 ) -> None:
     """Release a candidate: promote (exit 0), block (1) or inconclusive (3).
 
     A decision on the same subject, plan, policy and incumbent is returned as recorded and spends nothing. So is the
-    decision about a candidate that the channel serves already, where no --incumbent is named.
+    decision about a candidate that the channel serves already, where no --incumbent is named. Everything else is
+    another attempt of the project's line of work on these sets: counted, and asked afresh under a plan of its own.
     """
     from evalharness.candidate import Candidate
     from evalharness.event_loop import run_async
@@ -41,7 +46,15 @@ def release(
 
     async def against(other: Candidate | None) -> Release:
         async with Fleet(workspace.project.logs) as fleet:
-            return await run(workspace, subject, other, fleet=fleet, progress=Progress(), promote=promote)
+            return await run(
+                workspace,
+                subject,
+                other,
+                fleet=fleet,
+                progress=Progress(),
+                promote=promote,
+                accept_power=accept_power,
+            )
 
     served = served_already(workspace, subject) if incumbent is None else None
     result = served or run_async(against(workspace.incumbent(incumbent)))
@@ -50,9 +63,14 @@ def release(
     else:
         console = stdout()
         show_decision(result.decision, console)
+        line(console, f"attempt {result.decision.attempt}; versions measured on each set: {_told(result.exposures)}")
         line(console, f"report: {result.reports.html}")
         if result.promoted:
             line(console, f"{result.state.where} serves {result.state.name} (generation {result.state.generation})")
         for warning in result.warnings:
             line(console, f"warning: {warning}")
     raise typer.Exit(result.exit_code)
+
+
+def _told(exposures: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} {number}" for name, number in exposures.items())
