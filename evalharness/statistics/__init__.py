@@ -7,6 +7,7 @@ from evalharness.statistics.agreement import cohen_kappa, kappa_interval
 from evalharness.statistics.clustered import (
     clustered_mean_interval,
     clustered_paired_interval,
+    clustered_paired_p_value,
     clustered_proportion_interval,
     effective_sample_size,
 )
@@ -21,7 +22,7 @@ from evalharness.statistics.confidence_sequences import (
 from evalharness.statistics.corrected import corrected_rate_bound, corrected_rate_interval, youden_lower
 from evalharness.statistics.interval import Interval, OneSide, Side
 from evalharness.statistics.multiplicity import holm, p_value_by_inversion
-from evalharness.statistics.paired import PairedMethod, paired_interval
+from evalharness.statistics.paired import PairedMethod, paired_bound, paired_interval, paired_p_value
 from evalharness.statistics.prediction_powered import ppi_mean_interval, ppi_paired_bound, ppi_paired_interval
 from evalharness.statistics.proportions import (
     ProportionMethod,
@@ -83,6 +84,7 @@ __all__ = [
     "boundaries",
     "clustered_mean_interval",
     "clustered_paired_interval",
+    "clustered_paired_p_value",
     "clustered_proportion_interval",
     "cohen_kappa",
     "corrected_rate_bound",
@@ -103,8 +105,10 @@ __all__ = [
     "mean_sequence_interval",
     "overall_level",
     "p_value_by_inversion",
+    "paired_bound",
     "paired_interval",
     "paired_lower",
+    "paired_p_value",
     "paired_sequence_interval",
     "paired_upper",
     "power_for_limit",

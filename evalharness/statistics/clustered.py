@@ -17,7 +17,8 @@ from scipy import special
 
 from evalharness.statistics._inputs import Clusters, Vector, clusters_of, vector
 from evalharness.statistics.interval import Interval, Side, check_confidence, tails, without_bounds
-from evalharness.statistics.paired import paired_interval
+from evalharness.statistics.multiplicity import p_value_by_inversion
+from evalharness.statistics.paired import paired_interval, paired_p_value
 from evalharness.statistics.proportions import (
     ProportionMethod,
     proportion_interval,
@@ -106,10 +107,10 @@ def clustered_paired_interval(
 ) -> Interval:
     """Interval for the mean of paired differences in [-1, 1] (candidate minus incumbent, prompt by prompt).
 
-    Independent prompts with differences in {-1, 0, 1}: Tango's score interval. Otherwise Tango's interval at the
-    effective sample size at which independent pairs would have the observed cluster-robust variance, with the
-    t-adjustment of `clustered_proportion_interval` and its fallback to the number of clusters when fewer than 10
-    clusters, or fewer than 20 with any difference, are there to estimate it from. Never zero width.
+    Independent prompts with differences in {-1, 0, 1}: `paired_interval`, exact where few pairs decide. Otherwise
+    Tango's interval at the effective sample size at which independent pairs would have the observed cluster-robust
+    variance, with the t-adjustment of `clustered_proportion_interval` and its fallback to the number of clusters when
+    fewer than 10 clusters, or fewer than 20 with any difference, are there to estimate it from. Never zero width.
 
     Raises:
         InputError: empty, NaN, differences outside [-1, 1], clusters of another length.
@@ -130,6 +131,32 @@ def clustered_paired_interval(
         n = _adjusted(size, d.size, above, capped=whole)
         high = float(paired_upper(wins * n / d.size, losses * n / d.size, n, confidence=above))
     return Interval(float(d.mean()), low, high, confidence, "tango-clustered", d.size, groups.count, size.note)
+
+
+def clustered_paired_p_value(
+    differences: ArrayLike, clusters: ArrayLike | None = None, *, difference: float, above: bool
+) -> float:
+    """One-sided p-value of the claim that the mean of paired differences lies above (or below) ``difference``.
+
+    The smallest alpha at which the bound of `clustered_paired_interval` clears it: at once for independent pairs, by
+    inversion otherwise.
+
+    Raises:
+        InputError: as `clustered_paired_interval`; a difference outside (-1, 1).
+    """
+    d = vector(differences, "differences", low=-1.0, high=1.0)
+    groups = clusters_of(clusters, d.size)
+    if groups.singletons and bool(np.isin(d, (-1.0, 0.0, 1.0)).all()):
+        return paired_p_value(
+            float(np.count_nonzero(d > 0)), float(np.count_nonzero(d < 0)), d.size, difference, above=above
+        )
+    side: Side = "lower" if above else "upper"
+
+    def bound(confidence: float) -> float | None:
+        found = clustered_paired_interval(d, groups.codes, confidence=confidence, side=side)
+        return found.low if above else found.high
+
+    return p_value_by_inversion(bound, difference, above=above)
 
 
 def effective_sample_size(outcomes: ArrayLike, clusters: ArrayLike | None = None, *, confidence: float = 0.95) -> float:

@@ -2,75 +2,149 @@
 
 Method: unconditional inversion (Chan and Zhang, Biometrics 55 (1999) 1202, carried over to pairs by Hsueh, Liu and
 Chen, Biometrics 57 (2001) 478). For every hypothesised difference the chance of a table at least as extreme is taken
-at the worst discordance, so the error never exceeds alpha. Tango's own bound exceeds it slightly when nearly all
-discordant pairs are losses and few are expected at the margin (worst cases in docs/methodology.md).
+at the worst discordance within an exact interval of confidence 1 - 1e-9 around the observed one, and 1e-9 is added
+(Berger and Boos, J. American Statistical Association 89 (1994) 1012): the error never exceeds alpha, and a discordance
+that the data rule out costs neither power nor time. Tango's own bound exceeds alpha where few pairs are discordant
+(worst cases in docs/methodology.md).
 """
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import optimize, special
 
 from evalharness.statistics._inputs import Vector
-from evalharness.statistics.tango import null_variance, paired_lower
+from evalharness.statistics.proportions import proportion_lower, proportion_upper
+from evalharness.statistics.tango import paired_lower, tango_z
 
-_NUISANCE_POINTS = 64
-_TOLERANCE = 1e-5
-_OUTWARD = 2e-5
+NUISANCE_ERROR = 1e-9
+"""Chance that the true discordance lies outside the interval that is searched; no p-value is below it."""
+_STEP = 0.15
+"""Step of the nuisance grid in the square root of the expected count of the rarer side: 0.3 standard deviations."""
+_REFINED = 2
+"""Local maxima of the grid that are looked at more closely,"""
+_POINTS = 6
+"""with so many further points on either side."""
+_REACH = 8.5
+"""Standard deviations of a binomial beyond which its mass is below 1e-16."""
+_TOLERANCE = 5e-4
+"""Of the bound, as a share of its distance from the estimate; it is rounded outward by twice as much."""
 
 
+@lru_cache(maxsize=4096)
+def exact_paired_p_value(wins: int, losses: int, n: int, difference: float) -> float:
+    """Largest chance, over the discordance, of a table at least as favourable as this when P(win) - P(loss) is given.
+
+    The one-sided p-value against "the difference is at most ``difference``" (cached). Its cost grows with the number
+    of discordant pairs, hardly with n.
+    """
+    return _Table(wins, losses, n).p_value(difference)
+
+
+@lru_cache(maxsize=4096)
 def exact_paired_lower(wins: int, losses: int, n: int, *, confidence: float) -> float:
-    """Lower bound of P(win) - P(loss) whose one-sided error is at most 1 - confidence at any discordance.
+    """Lower bound of P(win) - P(loss) whose one-sided error is at most 1 - confidence at any discordance (cached).
 
-    Bisection to 1e-5 and rounded outward; the worst discordance is searched on 64 points. At n = 1000 about 0.1-0.5 s.
+    Within 0.15 % of its distance from the estimate, rounded outward.
 
     Raises:
         InputError: confidence outside (0, 1).
     """
-    alpha = 1.0 - confidence
     score = float(paired_lower(wins, losses, n, confidence=confidence))
     if losses >= n:
         return -1.0
-    # The p-value rises with the difference: go down from the score bound until it is rejected, then bisect.
-    low, high, step = score, (wins - losses) / n, 0.25 / n
-    while low > -1.0 and _p_value(wins, losses, n, low) > alpha:
+    table, target = _Table(wins, losses, n), math.log(1.0 - confidence)
+    tolerance = _TOLERANCE * max(abs((wins - losses) / n - score), 0.01 / n)
+
+    def excess(difference: float) -> float:
+        return math.log(table.p_value(difference)) - target
+
+    # The p-value rises with the difference: step out from the score bound until the root lies between low and high.
+    low, high, step = score, score, 20 * tolerance
+    while low > -1.0 and excess(low) > 0:
         low, high, step = max(-1.0, low - step), low, 2 * step
-    while high - low > _TOLERANCE:
-        middle = (low + high) / 2
-        low, high = (low, middle) if _p_value(wins, losses, n, middle) > alpha else (middle, high)
-    return max(-1.0, low - _OUTWARD)
+    while high == low < 1.0:
+        high = min(1.0, high + step)
+        if high < 1.0 and excess(high) <= 0:
+            low, step = high, 2 * step
+    root = low if low <= -1.0 or excess(high) <= 0 else optimize.brentq(excess, low, high, xtol=tolerance, rtol=1e-12)
+    return max(-1.0, float(root) - 2 * tolerance)
 
 
-def _p_value(wins: int, losses: int, n: int, difference: float) -> float:
-    """Largest chance, over the discordance, of a table at least as favourable as the one seen."""
-    threshold = float(_statistic(np.array([wins]), np.array([losses]), n, difference)[0])
-    loss_counts = np.arange(n + 1)
-    needed = _fewest_wins(loss_counts, n, difference, threshold)
-    floor, ceiling = max(0.0, -difference), (1.0 - difference) / 2
-    # Finer where discordance is small: that is where the worst case lies.
-    grid = floor + (ceiling - floor) * np.linspace(0.0, 1.0, _NUISANCE_POINTS) ** 2
-    worst = 0.0
-    for loss_rate in grid:
-        chance = stats.binom.pmf(loss_counts, n, loss_rate)
-        likely = chance > 1e-12
-        win_rate = min(1.0, max(0.0, (loss_rate + difference) / max(1e-15, 1 - loss_rate)))
-        tail = stats.binom.sf(needed[likely] - 1, n - loss_counts[likely], win_rate)
-        worst = max(worst, float(chance[likely] @ tail))
-    return worst
+@dataclass(frozen=True, slots=True)
+class _Table:
+    """An observed table of pairs."""
+
+    wins: int
+    losses: int
+    n: int
+
+    def p_value(self, difference: float) -> float:
+        """Worst chance of a table at least as favourable, over the discordances that the data leave possible."""
+        angles = self._angles(difference)
+        if angles.size == 0:
+            return NUISANCE_ERROR
+        tails = self._tails(angles, difference)
+        peaks = np.flatnonzero((tails >= np.append(tails[1:], 0)) & (tails >= np.append(0, tails[:-1])))
+        best = angles[peaks[np.argsort(tails[peaks])[-_REFINED:]]]
+        gap = float(angles[1] - angles[0]) if angles.size > 1 else 0.0
+        closer = np.linspace(-gap, gap, 2 * _POINTS + 1)
+        finer = np.clip((best[:, None] + closer).ravel(), angles[0], angles[-1])
+        return min(1.0, max(float(tails.max()), float(self._tails(finer, difference).max())) + NUISANCE_ERROR)
+
+    def _angles(self, difference: float) -> Vector:
+        """Grid of the rarer of P(win) and P(loss), as arcsin(sqrt(rate / largest rate)): even in standard deviations.
+
+        Empty when the difference itself is beyond the discordance that the data leave possible.
+        """
+        discordant, confidence = self.wins + self.losses, 1 - NUISANCE_ERROR / 2
+        least = float(proportion_lower(discordant, self.n, confidence=confidence))
+        most = float(proportion_upper(discordant, self.n, confidence=confidence))
+        if most < abs(difference):
+            return np.zeros(0)
+        room = max(1 - abs(difference), 1e-12)
+        ends = [math.asin(math.sqrt(min(1.0, max(0.0, x - abs(difference)) / room))) for x in (least, most)]
+        steps = math.ceil((ends[1] - ends[0]) * math.sqrt(self.n * room / 2) / _STEP)
+        return np.linspace(ends[0], ends[1], steps + 1)
+
+    def _tails(self, angles: Vector, difference: float) -> Vector:
+        """Chance of a table at least as favourable at each nuisance rate: sum over losses of P(enough wins)."""
+        rarer = np.sin(angles) ** 2 * (1 - abs(difference)) / 2
+        loss_rates = rarer + max(0.0, -difference)
+        centre, reach = self.n * loss_rates, _REACH * np.sqrt(self.n * loss_rates * (1 - loss_rates)) + 20
+        low = np.maximum(0, np.floor(centre - reach)).astype(np.intp)
+        sizes = np.minimum(self.n, np.ceil(centre + reach)).astype(np.intp) - low + 1
+        start = int(low.min())
+        needed = self._fewest_wins(np.arange(start, int((low + sizes).max())), difference)
+        # The windows of losses that matter at each rate, end to end.
+        starts = np.concatenate(([0], np.cumsum(sizes)[:-1]))
+        losses = np.arange(int(sizes.sum())) - np.repeat(starts - low, sizes)
+        rest, wins = self.n - losses, needed[losses - start]
+        q = np.repeat(loss_rates, sizes)
+        win = np.repeat(np.clip((rarer + max(0.0, difference)) / np.maximum(1 - loss_rates, 1e-15), 0.0, 1.0), sizes)
+        chance = np.exp(_log_choose(self.n, losses) + special.xlogy(losses, q) + special.xlog1py(rest, -q))
+        tail = np.where(wins > rest, 0.0, special.betainc(np.maximum(wins, 1), np.maximum(rest - wins, 0) + 1.0, win))
+        return np.asarray(np.add.reduceat(chance * np.where(wins <= 0, 1.0, tail), starts), dtype=np.float64)
+
+    def _fewest_wins(self, losses: NDArray[np.intp], difference: float) -> NDArray[np.intp]:
+        """For each count of losses the fewest wins at which the statistic reaches the one observed.
+
+        The statistic rises with wins; where no count reaches it, one more than there are pairs left.
+        """
+        seen = float(tango_z(self.wins, self.losses, self.n, difference)) - 1e-9
+        low, high = np.full(losses.shape, -1), self.n - losses + 1
+        while (high - low > 1).any():
+            middle = (low + high) // 2
+            reached = tango_z(np.maximum(middle, 0), losses, self.n, difference) >= seen
+            move = high - low > 1
+            low, high = np.where(move & ~reached, middle, low), np.where(move & reached, middle, high)
+        return high
 
 
-def _fewest_wins(losses: NDArray[np.int_], n: int, difference: float, threshold: float) -> NDArray[np.int_]:
-    """For each count of losses the fewest wins at which the statistic reaches the threshold (it rises with wins)."""
-    low, high = np.full(losses.shape, -1), n - losses + 1
-    while (high - low > 1).any():
-        middle = (low + high) // 2
-        reached = _statistic(np.maximum(middle, 0), losses, n, difference) >= threshold - 1e-9
-        move = high - low > 1
-        low, high = np.where(move & ~reached, middle, low), np.where(move & reached, middle, high)
-    return high
-
-
-def _statistic(wins: NDArray[np.int_], losses: NDArray[np.int_], n: int, difference: float) -> Vector:
-    spread = np.sqrt(n * null_variance(wins, losses, np.full(wins.shape, n), difference))
-    return np.asarray((wins - losses - n * difference) / np.maximum(spread, 1e-12), dtype=np.float64)
+def _log_choose(n: int, k: NDArray[np.intp]) -> Vector:
+    return np.asarray(special.gammaln(n + 1) - special.gammaln(k + 1) - special.gammaln(n - k + 1), dtype=np.float64)

@@ -125,10 +125,14 @@ def test_prediction_powered_pairs(side: OneSide) -> None:
         methods.add(single.method)
         singles.append(end(single, side))
     bounds = ppi_paired_bound(
-        np.array([rest for rest, _ in tables]), np.array([t for _, t in tables]), confidence=level, side=side
+        np.array([rest for rest, _ in tables]),
+        np.array([t for _, t in tables]),
+        confidence=level,
+        side=side,
+        method="auto",
     )
     same(bounds, singles)
-    assert methods == {"ppi-paired", "labels-only-tango"}
+    assert methods == {"ppi-paired", "labels-only-exact", "labels-only-tango"}
     assert 10 < np.isnan(bounds).sum() < 150
 
 

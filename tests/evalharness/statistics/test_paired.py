@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 from scipy import optimize, stats
 
-from evalharness.statistics import PairedMethod, paired_interval, paired_lower, paired_upper
+from evalharness.statistics import PairedMethod, paired_bound, paired_interval, paired_lower, paired_upper
 from golden_sets.errors import InputError
 
 
@@ -35,7 +35,7 @@ def test_forty_wins_and_fifty_two_losses_of_a_thousand() -> None:
 
 @pytest.mark.parametrize(("wins", "losses", "n"), [(40, 52, 1000), (3, 9, 60), (12, 2, 50), (0, 5, 80), (7, 0, 100)])
 def test_bounds_are_where_the_maximum_likelihood_score_crosses(wins: int, losses: int, n: int) -> None:
-    interval = paired_interval(wins, losses, n)
+    interval = paired_interval(wins, losses, n, method="tango")
     z = stats.norm.ppf(0.975)
     assert interval.low is not None
     assert interval.high is not None
@@ -46,7 +46,7 @@ def test_bounds_are_where_the_maximum_likelihood_score_crosses(wins: int, losses
 def test_no_discordant_pair_still_has_width() -> None:
     z = stats.norm.ppf(0.95)
     assert low_of(0, 0, 100) == pytest.approx(-(z**2) / (100 + z**2), abs=1e-9)
-    both = paired_interval(0, 0, 50)
+    both = paired_interval(0, 0, 50, method="tango")
     assert both.low is not None
     assert both.high is not None
     assert both.low == pytest.approx(-both.high)
@@ -101,32 +101,6 @@ def test_arrays_agree_with_single_calls() -> None:
     )
 
 
-def error_of_losses_only(n: int, loss_rate: float, method: PairedMethod) -> float:
-    """Chance that the lower bound exceeds the true difference -loss_rate, over all counts of losses."""
-    counts = range(n + 1)
-    chances = stats.binom.pmf(counts, n, loss_rate)
-    return float(
-        sum(p for k, p in zip(counts, chances, strict=True) if p > 1e-6 and low_of(0, k, n, method=method) > -loss_rate)
-    )
-
-
-def test_exact_method_keeps_its_error_where_the_score_bound_does_not() -> None:
-    # No loss in 40 happens in .935^40 = 6.8 % of samples, and the score bound is then -6.3 points.
-    assert error_of_losses_only(40, 0.065, "tango") > 0.06
-    assert error_of_losses_only(40, 0.065, "exact") <= 0.05
-
-
-def test_exact_method_equals_clopper_pearson_without_wins() -> None:
-    assert low_of(0, 0, 100, method="exact") == pytest.approx(-(1 - 0.05 ** (1 / 100)), abs=1e-4)
-    assert low_of(40, 52, 1000, method="exact") == pytest.approx(-0.0281, abs=2e-4)
-
-
-@settings(max_examples=15, deadline=None)
-@given(some.integers(0, 12), some.integers(0, 12))
-def test_exact_bound_contains_the_estimate(wins: int, losses: int) -> None:
-    assert -1 <= low_of(wins, losses, 60, method="exact") <= (wins - losses) / 60
-
-
 @pytest.mark.parametrize(
     ("wins", "losses", "n"), [(-1, 2, 10), (2, -1, 10), (6, 6, 10), (0, 0, 0), (math.nan, 0, 10), (0, 0, math.nan)]
 )
@@ -138,3 +112,25 @@ def test_bad_counts_are_refused(wins: float, losses: float, n: float) -> None:
 def test_exact_method_needs_whole_counts() -> None:
     with pytest.raises(InputError, match="whole counts"):
         paired_interval(1.5, 0, 10, method="exact")
+
+
+def test_exact_bounds_are_taken_where_few_pairs_lie_outside_the_most_frequent_outcome() -> None:
+    assert paired_interval(40, 52, 1000).method == "exact"
+    assert paired_interval(3, 290, 300).method == "exact"
+    assert paired_interval(0, 0, 10).method == "exact"
+    assert paired_interval(400, 520, 10_000).method == "tango"
+    assert paired_interval(2, 290, 3000).method == "tango"
+    assert paired_interval(4.5, 2, 1000).method == "tango"
+
+
+def test_arrays_take_the_exact_bound_where_single_calls_do() -> None:
+    wins, losses = np.array([3, 3, 400]), np.array([5, 5, 520])
+    bounds = paired_bound(wins, losses, [1000, 1000, 10_000], confidence=[0.95, 0.99, 0.95], side="upper")
+    singles = [
+        paired_interval(3, 5, 1000, side="upper").high,
+        paired_interval(3, 5, 1000, confidence=0.99, side="upper").high,
+        paired_interval(400, 520, 10_000, side="upper").high,
+    ]
+    assert bounds.tolist() == singles
+    assert bounds[0] != paired_upper(3, 5, 1000, confidence=0.95)
+    assert bounds[2] == paired_upper(400, 520, 10_000, confidence=0.95)

@@ -77,14 +77,14 @@ def test_weights_undo_unequal_sampling() -> None:
     assert unweighted.high < truth.mean()
 
 
-def test_labels_on_every_prompt_are_tangos_interval() -> None:
+def test_labels_on_every_prompt_are_the_paired_interval() -> None:
     rng = np.random.default_rng(4)
     truth, judged = judged_pairs(rng, 300, 0.1, 0.0, 0.9)
     interval = ppi_paired_interval(judged, np.ones(300, dtype=np.bool_), truth)
     alone = paired_interval(int((truth > 0).sum()), int((truth < 0).sum()), 300)
     assert interval.low == pytest.approx(alone.low)
     assert interval.high == pytest.approx(alone.high)
-    assert interval.method == "labels-only-tango"
+    assert interval.method == "labels-only-exact"
 
 
 def test_labels_that_show_nothing_still_leave_a_width() -> None:
