@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from evalharness.allocating import Allocation, DeclaredWeight, Draw, stratified
@@ -28,7 +28,8 @@ ASSUMED_DISCORDANCE = 0.15
 """Share of prompts on which two versions of a model differ, where nothing is known."""
 CERTAIN = 0.995
 """Power up to which a check takes prompts that are asked anyway."""
-_LEAST_POWER, _MOST_POWER, _STEPS = 0.5, 0.9995, 10
+_LEAST_POWER, _MOST_POWER, _STEP = 0.5, 0.9995, 0.001
+_LADDER = (0.9, 0.95, 0.98, 0.99, 0.995, 0.999)
 
 
 @dataclass(frozen=True)
@@ -147,18 +148,25 @@ def _for_joint_power(drafts: Sequence[_Draft], allocation: Allocation, inputs: P
     Where the sets do not hold enough for it, every check is sized for an equal part of it, and the power left is said.
     """
     equal = max((d.design.requirement.power for d in drafts if d.design.sized), default=inputs.joint_power)
-    found = _cells(drafts, equal, allocation, inputs)
     if inputs.share is not None or not any(d.design.sized for d in drafts):
-        return found
-    reached = joint_power(found) >= inputs.joint_power
-    if not reached and joint_power(_cells(drafts, _MOST_POWER, allocation, inputs)) < inputs.joint_power:
         return _cells(drafts, equal, allocation, inputs)
-    low, high = (_LEAST_POWER, equal) if reached else (equal, _MOST_POWER)
-    for _ in range(_STEPS):
-        middle = round((low + high) / 2, 4)
-        enough = joint_power(_cells(drafts, middle, allocation, inputs)) >= inputs.joint_power
-        low, high = (low, middle) if enough else (middle, high)
-    return _cells(drafts, high, allocation, inputs)
+
+    # Looks change sizes, hardly powers: one look, which is quick, tells where to start.
+    once = [replace(draft, design=replace(draft.design, looks=Looks())) for draft in drafts]
+
+    def enough(which: Sequence[_Draft], power: float) -> bool:
+        return joint_power(_cells(which, power, allocation, inputs)) >= inputs.joint_power
+
+    if not enough(once, _MOST_POWER):
+        return _cells(drafts, equal, allocation, inputs)
+    low, high = _LEAST_POWER, _MOST_POWER
+    while high - low > _STEP:
+        middle = (low + high) / 2
+        low, high = (low, middle) if enough(once, middle) else (middle, high)
+    for power in (high, *(p for p in _LADDER if p > high)):
+        if enough(drafts, round(power, 3)):
+            return _cells(drafts, round(power, 3), allocation, inputs)
+    return _cells(drafts, equal, allocation, inputs)
 
 
 def _cells(drafts: Sequence[_Draft], power: float, allocation: Allocation, inputs: PlanInputs) -> list[PlannedCell]:
@@ -223,8 +231,7 @@ def _certain(design: CellDesign, cell: PlannedCell) -> int:
     """Prompts with which a check is nearly sure to pass: more are of no use to it."""
     if not design.sized or cell.power_wanted is None or cell.power_wanted >= CERTAIN:
         return cell.n_wanted
-    surer = design.with_power(CERTAIN)
-    return max(cell.n_wanted, surer.size(surer.fixed_size().n))
+    return max(cell.n_wanted, math.ceil(design.with_power(CERTAIN).fixed_size().n * cell.n_wanted / cell.n_fixed))
 
 
 def _cell(design: CellDesign) -> PlannedCell:
