@@ -205,6 +205,8 @@ def _against_limit(check: Check, measurement: Measurement, alpha: float) -> tupl
 
     if passes or far(1 - alpha) is None:
         return passes, None if passes else 1.0
+    if measurement.p_value is not None:
+        return passes, measurement.p_value(check.limit, not above)
     return passes, p_value_by_inversion(far, check.limit, above=not above)
 
 
@@ -296,7 +298,7 @@ def _exact_size(examined: Examined, policy: Policy, distance: float) -> int | No
                 alpha=policy.alpha,
                 power=WANTED_POWER,
             )
-        if found.method.startswith("tango"):
+        if found.method.startswith("tango") or found.method == "exact":
             discordance = max(examined.measurement.discordance or 0.0, distance)
             return size_for_margin(distance, discordance, alpha=policy.alpha, power=WANTED_POWER)
     except InputError:  # beyond any sample that could be had

@@ -38,6 +38,8 @@ class Measurement:
     """Why nothing may be passed on this measurement, whatever its bounds say; None: it is complete."""
     lacking: str | None = None
     """What is missing where no bound can be had at all: labels, prompts, an incumbent."""
+    p_value: Callable[[float, bool], float] | None = None
+    """``p_value(limit, above)`` of the claim that it lies above (else below) a limit, where no search is needed."""
 
     def estimate(self, confidence: float, side: Side = "two-sided") -> Estimate:
         """The interval as a record."""

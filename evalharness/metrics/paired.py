@@ -17,6 +17,7 @@ from evalharness.statistics import (
     Interval,
     Side,
     clustered_paired_interval,
+    clustered_paired_p_value,
     log_ratio_interval,
     ppi_paired_interval,
 )
@@ -94,6 +95,10 @@ def rate_difference(spec: MetricSpec, pairs: Pairs) -> Measurement:
     # candidate is no event, one of the incumbent is one; the other arm's judged answer may be right or wrong.
     low = differences(0.0, 1.0, half_known=(-1.0, -1.0))
     high = differences(1.0, 0.0, half_known=(0.0, 0.0))
+
+    def p_value(limit: float, above: bool) -> float:
+        return clustered_paired_p_value(low if above else high, clusters, difference=limit, above=above)
+
     open_ended = any(g.any() for g in gaps) or bool((judged & broken).any())
     return Measurement(
         metric=spec.name,
@@ -109,6 +114,7 @@ def rate_difference(spec: MetricSpec, pairs: Pairs) -> Measurement:
             else None
         ),
         lacking=labels.lacking() if judged.any() else None,
+        p_value=None if judged.any() else p_value,
     )
 
 
