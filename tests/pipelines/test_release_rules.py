@@ -5,21 +5,21 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
+from evalharness.drawing import sample_of
 from evalharness.outcomes import OutcomeTable
 from gates.decision import Decision, Verdict
-from gates.gate import Measured, gate
+from gates.gate import gate
 from gates.registry import ChannelState
 from golden_sets.errors import InfrastructureError, InputError
+from pipelines.attempts import attempt_plans
 from pipelines.cli.app import run
 from pipelines.fleet import Fleet
-from pipelines.planning import plan_for
 from pipelines.progress import Progress
 from pipelines.project import Project
 from pipelines.release import release
@@ -28,6 +28,7 @@ from pipelines.scaffold import scaffold
 from pipelines.workspace import Workspace
 from tests.support.evidence import measured, rows, table
 from tests.support.evidence import policy as policy_of
+from tests.support.plans import run as run_plan
 
 POLICY = """\
 name: small
@@ -58,28 +59,28 @@ class Line:
         project, registry = workspace.project, workspace.registry
         candidate = project.candidate(subject)
         other = None if incumbent is None else project.candidate(incumbent)
-        plan = plan_for(
-            project, other, None if other is None else workspace.known_evidence(other.digest), candidate=candidate
-        )
-        right = round(400 * SHARE_RIGHT[verdict])
-        outcomes = table(rows(np.repeat([1.0, 0.0], [right, 400 - right])))
-        found = measured(outcomes, name=subject, plan=plan.digest)
+        policy, sets = project.policy.policy, [s.prompt_set for s in project.sets]
+        plan = attempt_plans(workspace, candidate, (other, None)).begin()
+        (cell,) = plan.cells
+        right = set(sample_of(plan, cell)[: round(cell.n * SHARE_RIGHT[verdict])])
+        found, _ = run_plan(policy, plan, sets, lambda _arm, name, prompt, _cell: float((name, prompt) in right))
         evidence = found.evidence.model_copy(
             update={
+                "subject_name": subject,
                 "subject_digest": candidate.digest,
                 "incumbent_name": incumbent,
                 "incumbent_digest": None if other is None else other.digest,
                 "provenance": found.evidence.provenance.model_copy(update={"finished_at": "2026-01-01T00:01:00Z"}),
             }
         )
-        decision = gate(project.policy.policy, Measured(evidence, outcomes), require_plan=True)
+        decision = gate(policy, replace(found, evidence=evidence), require_plan=True)
         assert decision.verdict is Verdict(verdict)
         for arm in (other, candidate):
             if arm is not None:
                 registry.register_candidate(arm)
-        registry.record_policy(project.policy.policy)
+        registry.record_policy(policy)
         registry.record_plan(plan)
-        registry.record_evidence(evidence, outcomes.to_parquet())
+        registry.record_evidence(evidence, found.outcomes.to_parquet())
         registry.record_decision(decision)
         return decision
 
