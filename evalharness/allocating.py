@@ -116,14 +116,14 @@ class Allocation:
 
     def ask(self, draw: Draw, n: int) -> None:
         """Make sure that the first ``n`` prompts of a check's sample are asked."""
-        self.counts = np.maximum(self.counts, self._of(draw, n))
+        self.counts = np.maximum(self.counts, self.taken(draw, n))
 
     def extend(self, draw: Draw, wanted: int) -> None:
         """Ask of a check's strata, by their weights, until ``wanted`` of their prompts are asked for any check."""
         members = np.unique(draw.strata)
 
         def enough(n: int) -> bool:
-            return int(np.maximum(self.counts, self._of(draw, n))[members].sum()) >= wanted
+            return int(np.maximum(self.counts, self.taken(draw, n))[members].sum()) >= wanted
 
         low, high = 0, len(draw)
         while low < high:
@@ -167,7 +167,8 @@ class Allocation:
             for name, planned in self._full.items()
         }
 
-    def _of(self, draw: Draw, n: int) -> NDArray[np.int64]:
+    def taken(self, draw: Draw, n: int) -> NDArray[np.int64]:
+        """Prompts of every stratum among the first ``n`` of a check's sample."""
         return np.bincount(draw.strata[:n], minlength=self.counts.size)
 
 

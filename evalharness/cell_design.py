@@ -40,7 +40,7 @@ class JudgeError:
     """Chance that it sees none where there is none."""
     positives: int = ASSUMED_POSITIVES
     """Labelled events that the bound of its sensitivity will rest on."""
-    source: Literal["measured", "assumed"] = "assumed"
+    source: Literal["measured", "stated", "assumed"] = "assumed"
     """Where sensitivity and specificity come from."""
 
     def sensitivity_lower(self, alpha: float) -> float:

@@ -82,6 +82,10 @@ class PlannedCell(Record):
     """Of these, how many there are at each look; the last is ``n``. Empty: examined once, at the end."""
     power: float | None = None
     """Power at ``n`` for the expected rate, over all looks."""
+    expected_n: float | None = None
+    """Prompts it takes on average when the expected rate is true: looks let it stop early."""
+    expected_n_clear: float | None = None
+    """The same for a candidate twice as far from the limit."""
     power_wanted: float | None = None
     """Power it was sized for: its share of the joint power; null where it was not sized."""
     note: str | None = None
@@ -141,6 +145,8 @@ class PlannedSet(Record):
     """Sets of lower stages run first; a candidate that fails there never reaches this one."""
     strata: tuple[Stratum, ...]
     """Its prompts, stratum by stratum."""
+    labels_per_arm: int = Field(default=0, ge=0)
+    """Answers of each arm that are labelled to measure the judge's error on this set; 0: no judge scores it."""
 
 
 class Plan(Record):
@@ -176,6 +182,10 @@ class Plan(Record):
     """Every cell with its size."""
     labels_per_arm: int = Field(default=0, ge=0)
     """Labelled answers per rubric and arm for calibration."""
+    expected_prompts: float | None = None
+    """Prompts asked of each arm on average when the expected rates are true; None: nothing is sized."""
+    expected_prompts_clear: float | None = None
+    """The same for a candidate twice as far from every limit."""
     latency: LatencyLoad | None = None
     """Load of the latency pass; None: no latency pass."""
     inputs: Mapping[str, Any] = Field(default_factory=dict)

@@ -11,9 +11,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from evalharness.allocating import Allocation, DeclaredWeight, Draw, stratified
+from evalharness.averages import Demand, expected_prompts
 from evalharness.cell_design import CellDesign, JudgeError, RateSource
 from evalharness.cell_sizes import SIZED, least, size_for
 from evalharness.plan import LatencyLoad, Looks, Plan, PlannedCell, PlannedSet, Requirement
@@ -21,14 +24,28 @@ from golden_sets.digests import Digest
 from golden_sets.errors import InputError
 from golden_sets.records import PromptSet
 
-ExpectedRate = Callable[[Requirement], tuple[float | None, RateSource]]
-"""Tells the rate to expect of a requirement's cell (discordance for a margin), and where that number comes from."""
+
+class Expected(NamedTuple):
+    """The rate to expect in a cell."""
+
+    rate: float | None
+    """The rate (discordance for a margin); None: unknown."""
+    source: RateSource
+    """Where it comes from."""
+    note: str | None = None
+    """What a person should know about it."""
+
+
+ExpectedRate = Callable[[Requirement], Expected | tuple[float | None, RateSource]]
+"""Tells the rate to expect of a requirement's cell, and where that number comes from."""
 
 ASSUMED_DISCORDANCE = 0.15
 """Share of prompts on which two versions of a model differ, where nothing is known."""
+CLEAR = 2.0
+"""A clearly better candidate: so many times as far from the limit as a check is sized for."""
 CERTAIN = 0.995
 """Power up to which a check takes prompts that are asked anyway."""
-_LEAST_POWER, _MOST_POWER, _STEP = 0.5, 0.9995, 0.001
+_LEAST_POWER, _MOST_POWER, _STEP = 0.5, 0.999, 0.001
 _LADDER = (0.9, 0.95, 0.98, 0.99, 0.995, 0.999)
 
 
@@ -79,11 +96,12 @@ def make_plan(inputs: PlanInputs) -> Plan:
     allocation = Allocation(sets, inputs.seed)
     drafts = [_draft(requirement, inputs, sets, allocation) for requirement in inputs.requirements]
     cells = _for_joint_power(drafts, allocation, inputs)
+    average, clear = (_expected_prompts(drafts, cells, allocation, effect) for effect in (1.0, CLEAR))
     return Plan(
         name=inputs.name,
         lineage=inputs.lineage,
         policy_digest=inputs.policy_digest,
-        sets=allocation.planned(),
+        sets={name: _labelled(planned, inputs) for name, planned in allocation.planned().items()},
         incumbent_digest=inputs.incumbent_digest,
         anchor_digest=inputs.anchor_digest,
         judge_digest=inputs.judge_digest,
@@ -95,6 +113,8 @@ def make_plan(inputs: PlanInputs) -> Plan:
         seed=inputs.seed,
         cells=tuple(cells),
         labels_per_arm=inputs.labels_per_arm,
+        expected_prompts=average,
+        expected_prompts_clear=clear,
         latency=_latency(inputs),
         inputs=inputs.also,
     )
@@ -118,15 +138,16 @@ class _Draft:
     design: CellDesign
     stage: int
     draw: Draw
+    note: str | None
 
 
 def _draft(
     requirement: Requirement, inputs: PlanInputs, sets: Mapping[str, PlannedSet], allocation: Allocation
 ) -> _Draft:
-    rate, source = inputs.expected(requirement)
+    expected = Expected(*inputs.expected(requirement))
     kind = None if requirement.set_kind is None else requirement.set_kind.value
     judge = inputs.judges.get(kind, JudgeError()) if kind is not None and kind in inputs.judged_kinds else None
-    design = CellDesign(requirement, rate, source, inputs.looks, judge)
+    design = CellDesign(requirement, expected.rate, expected.source, inputs.looks, judge)
     draw = allocation.draw(_cell(design))
     if not len(draw):
         text = ", ".join(f"{k}={v}" for k, v in requirement.cell.items()) or "every prompt"
@@ -139,7 +160,7 @@ def _draft(
         for name, planned in sets.items()
         if requirement.set_kind in (None, planned.kind) and requirement.set_name in (None, name)
     )
-    return _Draft(design, stage, draw)
+    return _Draft(design, stage, draw, expected.note)
 
 
 def _for_joint_power(drafts: Sequence[_Draft], allocation: Allocation, inputs: PlanInputs) -> list[PlannedCell]:
@@ -163,9 +184,9 @@ def _for_joint_power(drafts: Sequence[_Draft], allocation: Allocation, inputs: P
     while high - low > _STEP:
         middle = (low + high) / 2
         low, high = (low, middle) if enough(once, middle) else (middle, high)
-    for power in (high, *(p for p in _LADDER if p > high)):
-        if enough(drafts, round(power, 3)):
-            return _cells(drafts, round(power, 3), allocation, inputs)
+    for power in (round(high, 3), *(p for p in _LADDER if p > high)) if enough(drafts, _LADDER[-1]) else ():
+        if enough(drafts, power):
+            return _cells(drafts, power, allocation, inputs)
     return _cells(drafts, equal, allocation, inputs)
 
 
@@ -206,7 +227,7 @@ def _sized(draft: _Draft, power: float, inputs: PlanInputs) -> PlannedCell:
             "n_fixed": fixed.n if sized else 0,
             "n": n,
             "power_wanted": power if sized else None,
-            "note": fixed.note,
+            "note": "; ".join(note for note in (draft.note, fixed.note) if note) or None,
         }
     )
 
@@ -222,9 +243,30 @@ def _settled(draft: _Draft, cell: PlannedCell, allocation: Allocation) -> Planne
     if cell.n_available < cell.n_wanted:
         wanted = f"{cell.n_wanted} prompts wanted" if cell.note is None else "prompts wanted"
         notes.append(f"the sets hold {cell.n_available} of the {wanted}")
+    course, clear = design.stopping(n), design.stopping(n, CLEAR)
     return cell.model_copy(
-        update={"n": n, "looks": design.sizes_at(n), "power": design.power(n), "note": "; ".join(notes) or None}
+        update={
+            "n": n,
+            "looks": design.sizes_at(n),
+            "power": None if course is None else round(course.power, 6),
+            "expected_n": None if course is None else round(course.expected_n, 1),
+            "expected_n_clear": None if clear is None else round(clear.expected_n, 1),
+            "note": "; ".join(notes) or None,
+        }
     )
+
+
+def _expected_prompts(
+    drafts: Sequence[_Draft], cells: Sequence[PlannedCell], allocation: Allocation, effect: float
+) -> float | None:
+    demands = []
+    for draft, cell in zip(drafts, cells, strict=True):
+        design = draft.design if cell.power_wanted is None else draft.design.with_power(cell.power_wanted)
+        course = design.stopping(cell.n, effect) if cell.looks else None
+        if course is not None:
+            counts = np.array([allocation.taken(draft.draw, n) for n in cell.looks])
+            demands.append(Demand(np.minimum(counts, allocation.counts), course.ends))
+    return round(expected_prompts(demands, allocation.counts), 1) if demands else None
 
 
 def _certain(design: CellDesign, cell: PlannedCell) -> int:
@@ -265,6 +307,13 @@ def _stratified(prompt_set: PromptSet, inputs: PlanInputs) -> PlannedSet:
         stage=inputs.stages.get(prompt_set.name, 1),
         declared=inputs.weights.get(prompt_set.name, ()),
     )
+
+
+def _labelled(planned: PlannedSet, inputs: PlanInputs) -> PlannedSet:
+    if planned.kind.value not in inputs.judged_kinds:
+        return planned
+    asked = sum(len(stratum.prompts) for stratum in planned.strata)
+    return planned.model_copy(update={"labels_per_arm": min(inputs.labels_per_arm, asked)})
 
 
 def _latency(inputs: PlanInputs) -> LatencyLoad | None:

@@ -45,6 +45,10 @@ class LabelOptions(Record):
     """``checker``: the prompts' own checkers; ``none``: no truth, checks on judged answers stay inconclusive."""
     seed: int = 0
     """Seed of the labelling sample."""
+    sensitivity: float | None = Field(default=None, gt=0, lt=1)
+    """The judge's sensitivity that plans expect, until it was measured beside the incumbent."""
+    specificity: float | None = Field(default=None, gt=0, lt=1)
+    """The judge's specificity, likewise."""
 
 
 MOST_LOOKS = 50
