@@ -115,6 +115,9 @@ def clears(examined: Examined, confidence: float) -> bool | None:
     """Whether the bound at another confidence clears the limit; None where there is no bound."""
     if examined.measurement.lacking:
         return None
+    if examined.measurement.p_value is not None:
+        check = examined.check
+        return examined.measurement.p_value(check.limit, _larger_is_better(check)) <= 1 - confidence
     edge = _near_edge(examined.check, examined.measurement, confidence)
     return None if edge is None else _on_passing_side(examined.check, edge)
 

@@ -84,7 +84,9 @@ def paired_bound(
     bounds = np.array(paired_lower(b, c, pairs, confidence=levels))
     few = _takes_exact(method, b, c, pairs)
     if few.any():
-        rows, inverse = np.unique(np.stack([x[few] for x in (b, c, pairs, levels)]), axis=1, return_inverse=True)
+        # Rounded, so that both ends of a two-sided interval are found again as one-sided bounds.
+        tables = np.stack([x[few] for x in (b, c, pairs, np.clip(levels.round(12), 1e-12, 1 - 1e-12))])
+        rows, inverse = np.unique(tables, axis=1, return_inverse=True)
         exact = [exact_paired_lower(int(w), int(x), int(m), confidence=float(level)) for w, x, m, level in rows.T]
         bounds[few] = np.array(exact)[inverse.reshape(-1)]
     return bounds

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy import optimize, special
 
 from evalharness.statistics._inputs import Vector
@@ -26,12 +26,10 @@ NUISANCE_ERROR = 1e-9
 """Chance that the true discordance lies outside the interval that is searched; no p-value is below it."""
 _STEP = 0.15
 """Step of the nuisance grid in the square root of the expected count of the rarer side: 0.3 standard deviations."""
-_REFINED = 2
-"""Local maxima of the grid that are looked at more closely,"""
-_POINTS = 6
-"""with so many further points on either side."""
-_REACH = 8.5
-"""Standard deviations of a binomial beyond which its mass is below 1e-16."""
+_CLOSER = 6
+"""Further points on either side of the worst of them."""
+_REACH = (6.5, 10.0)
+"""Counts farther from their mean than so many standard deviations and so many more have a chance below 1e-10."""
 _TOLERANCE = 5e-4
 """Of the bound, as a share of its distance from the estimate; it is rounded outward by twice as much."""
 
@@ -90,12 +88,10 @@ class _Table:
         if angles.size == 0:
             return NUISANCE_ERROR
         tails = self._tails(angles, difference)
-        peaks = np.flatnonzero((tails >= np.append(tails[1:], 0)) & (tails >= np.append(0, tails[:-1])))
-        best = angles[peaks[np.argsort(tails[peaks])[-_REFINED:]]]
+        worst = int(np.argmax(tails))
         gap = float(angles[1] - angles[0]) if angles.size > 1 else 0.0
-        closer = np.linspace(-gap, gap, 2 * _POINTS + 1)
-        finer = np.clip((best[:, None] + closer).ravel(), angles[0], angles[-1])
-        return min(1.0, max(float(tails.max()), float(self._tails(finer, difference).max())) + NUISANCE_ERROR)
+        closer = np.clip(angles[worst] + np.linspace(-gap, gap, 2 * _CLOSER + 1), angles[0], angles[-1])
+        return min(1.0, max(float(tails[worst]), float(self._tails(closer, difference).max())) + NUISANCE_ERROR)
 
     def _angles(self, difference: float) -> Vector:
         """Grid of the rarer of P(win) and P(loss), as arcsin(sqrt(rate / largest rate)): even in standard deviations.
@@ -116,11 +112,9 @@ class _Table:
         """Chance of a table at least as favourable at each nuisance rate: sum over losses of P(enough wins)."""
         rarer = np.sin(angles) ** 2 * (1 - abs(difference)) / 2
         loss_rates = rarer + max(0.0, -difference)
-        centre, reach = self.n * loss_rates, _REACH * np.sqrt(self.n * loss_rates * (1 - loss_rates)) + 20
-        low = np.maximum(0, np.floor(centre - reach)).astype(np.intp)
-        sizes = np.minimum(self.n, np.ceil(centre + reach)).astype(np.intp) - low + 1
-        start = int(low.min())
-        needed = self._fewest_wins(np.arange(start, int((low + sizes).max())), difference)
+        low, high = _likely(self.n, loss_rates)
+        start, sizes = int(low.min()), high - low + 1
+        needed = self._fewest_wins(np.arange(start, int(high.max()) + 1), difference)
         # The windows of losses that matter at each rate, end to end.
         starts = np.concatenate(([0], np.cumsum(sizes)[:-1]))
         losses = np.arange(int(sizes.sum())) - np.repeat(starts - low, sizes)
@@ -128,8 +122,11 @@ class _Table:
         q = np.repeat(loss_rates, sizes)
         win = np.repeat(np.clip((rarer + max(0.0, difference)) / np.maximum(1 - loss_rates, 1e-15), 0.0, 1.0), sizes)
         chance = np.exp(_log_choose(self.n, losses) + special.xlogy(losses, q) + special.xlog1py(rest, -q))
-        tail = np.where(wins > rest, 0.0, special.betainc(np.maximum(wins, 1), np.maximum(rest - wins, 0) + 1.0, win))
-        return np.asarray(np.add.reduceat(chance * np.where(wins <= 0, 1.0, tail), starts), dtype=np.float64)
+        fewest, most = _likely(rest, win)
+        tail = np.where(wins <= fewest, 1.0, 0.0)
+        open_ = (wins > fewest) & (wins <= most)
+        tail[open_] = special.betainc(wins[open_], rest[open_] - wins[open_] + 1.0, win[open_])
+        return np.asarray(np.add.reduceat(chance * tail, starts), dtype=np.float64)
 
     def _fewest_wins(self, losses: NDArray[np.intp], difference: float) -> NDArray[np.intp]:
         """For each count of losses the fewest wins at which the statistic reaches the one observed.
@@ -144,6 +141,14 @@ class _Table:
             move = high - low > 1
             low, high = np.where(move & ~reached, middle, low), np.where(move & reached, middle, high)
         return high
+
+
+def _likely(n: ArrayLike, rate: Vector) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Least and largest count of a binomial that have any chance to speak of."""
+    trials = np.asarray(n, dtype=np.float64)
+    reach = _REACH[0] * np.sqrt(trials * rate * (1 - rate)) + _REACH[1]
+    low, high = np.floor(trials * rate - reach), np.ceil(trials * rate + reach)
+    return np.maximum(low, 0).astype(np.intp), np.minimum(high, trials).astype(np.intp)
 
 
 def _log_choose(n: int, k: NDArray[np.intp]) -> Vector:
