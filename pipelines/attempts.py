@@ -65,6 +65,7 @@ def attempt_plans(
     looks: int | None = None,
     budget: float | None = None,
     deadline: float | None = None,
+    requests_per_second: float | None = None,
 ) -> AttemptPlans:
     """The plans of a subject's attempts in a project.
 
@@ -75,6 +76,7 @@ def attempt_plans(
         looks: as :func:`pipelines.planning.plan_for` takes it.
         budget: likewise.
         deadline: likewise.
+        requests_per_second: likewise.
     """
     incumbent, anchor = arms
     known = None if incumbent is None else workspace.known_evidence(incumbent.digest)
@@ -90,6 +92,7 @@ def attempt_plans(
             looks=looks,
             budget=budget,
             deadline=deadline,
+            requests_per_second=requests_per_second,
         )
 
     return AttemptPlans(workspace.registry, subject, plan_as)

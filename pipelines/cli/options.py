@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated
 
@@ -27,6 +28,34 @@ LooksOption = Annotated[
     int | None,
     typer.Option("--looks", help="How often the run is looked at; default: the project's.", show_default=False, min=1),
 ]
+BudgetOption = Annotated[
+    float | None,
+    typer.Option("--budget", help="USD that the run may cost, all arms together.", show_default=False, min=0),
+]
+DeadlineOption = Annotated[
+    str | None,
+    typer.Option("--deadline", help="Time that the run may take, all arms together: 2h, 90m, 600.", show_default=False),
+]
+_UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0}
+
+
+def seconds(text: str | None, option: str) -> float | None:
+    """A time such as ``2h``, ``1h30m``, ``90m`` or ``600`` (seconds), in seconds.
+
+    Raises:
+        InputError: it is none, or nothing at all.
+    """
+    if text is None:
+        return None
+    if re.fullmatch(r"\d+(\.\d+)?", text):
+        found = float(text)
+    elif re.fullmatch(r"(\d+(\.\d+)?[hms])+", text):
+        found = sum(float(n) * _UNITS[unit] for n, _, unit in re.findall(r"(\d+(\.\d+)?)([hms])", text))
+    else:
+        found = 0.0
+    if not found > 0:
+        raise InputError(f"{option} takes a time such as 2h, 90m or 600 (seconds), not '{text}'")
+    return found
 
 
 def pairs(values: list[str] | None, option: str) -> dict[str, str]:
