@@ -22,7 +22,7 @@ from pipelines.planning import require_power
 from pipelines.progress import Progress
 from pipelines.promotion import mirror, promotion_obstacle
 from pipelines.promotion import promote as move_channel
-from pipelines.release_rules import is_repairable
+from pipelines.release_rules import is_repairable, was_exploration
 from pipelines.reporting import report, report_paths
 from pipelines.workspace import Workspace
 
@@ -83,10 +83,10 @@ async def release(
 ) -> Release:
     """Release a candidate against an incumbent; a decision that is recorded already is returned and spends nothing.
 
-    Evaluated again is only what failed requests of safety sets left open. Anything else that is evaluated is another
-    attempt of the lineage, counted before a model is started, and rests on answers asked after its plan was recorded.
-    An incumbent that the channel does not serve is compared with all the same; then nothing is promoted, and a warning
-    says so.
+    Evaluated again is only what failed requests of safety sets, or answers older than the plan, left open. Anything
+    else that is evaluated is another attempt of the lineage, counted before a model is started, and rests on answers
+    asked after its plan was recorded. An incumbent that the channel does not serve is compared with all the same; then
+    nothing is promoted, and a warning says so.
 
     Args:
         workspace: project, store and registry.
@@ -114,7 +114,7 @@ async def release(
         incumbent_digest=plan.incumbent_digest,
     )
     evaluation: Evaluation | None = None
-    if decision is None or is_repairable(decision):
+    if decision is None or _is_open(registry, decision):
         obstacle = promotion_obstacle(workspace, before, candidate, incumbent) if promote else None
         if obstacle is not None:
             progress.say(f"  {candidate.name}: {obstacle}")
@@ -179,6 +179,11 @@ def served_already(workspace: Workspace, candidate: Candidate) -> Release | None
         exposures=exposures_of(registry, registry.evidence(decision.evidence_digest).set_digests),
         warnings=(),
     )
+
+
+def _is_open(registry: Registry, decision: Decision) -> bool:
+    """Whether running the same plan again may settle a recorded decision."""
+    return is_repairable(decision) or was_exploration(decision, registry.evidence(decision.evidence_digest))
 
 
 async def _decide(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from evalharness.evidence import Evidence
 from evalharness.metrics import METRICS
 from gates.decision import CheckResult, Decision, Status, Verdict
 from gates.registry import ChannelState, Event
@@ -21,6 +22,14 @@ def is_repairable(decision: Decision) -> bool:
     """
     unsettled = [c for c in decision.checks if c.status is Status.INCONCLUSIVE]
     return decision.verdict is Verdict.INCONCLUSIVE and bool(unsettled) and all(map(_is_incomplete, unsettled))
+
+
+def was_exploration(decision: Decision, evidence: Evidence) -> bool:
+    """Whether a decision is open on answers older than the plan: it could not have been a promotion.
+
+    Asking those answers again under the same plan is no new attempt. A block stands, whatever it was made on.
+    """
+    return decision.verdict is Verdict.INCONCLUSIVE and evidence.exploratory > 0
 
 
 def _is_incomplete(check: CheckResult) -> bool:

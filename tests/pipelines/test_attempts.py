@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from gates.registry import Registry
+from pipelines.attempts import attempt_plans
 from pipelines.cli.app import run
 from pipelines.project import Project
 from pipelines.workspace import Workspace
@@ -191,6 +192,27 @@ def test_looking_first_and_planning_afterwards_does_not_work(work: Work) -> None
     assert work.server.asked["v2"] - before == seen, "what was seen under the first plan is asked again"
 
 
+def test_a_recorded_look_at_older_answers_does_not_stand_in_the_way_of_the_release(work: Work) -> None:
+    work.evaluate("v2")
+    work.edit("policy.yaml", "threshold: 0.8", "threshold: 0.85")
+    evidence = work.evaluate("v2")
+    code, looked = work.gate(evidence, "--store", Project.load(work.directory).store_url)
+    assert (code, looked["verdict"], looked["attempt"]) == (3, "inconclusive", 2)
+    released = work.release("v2")
+    assert (released["verdict"], released["recorded"], released["attempt"]) == ("promote", False, 2)
+    assert work.release("v2")["recorded"]
+    assert len(work.events("attempted")) == 2
+
+
+def test_a_block_on_older_answers_stands(work: Work) -> None:
+    work.evaluate("weak")
+    work.edit("policy.yaml", "threshold: 0.8", "threshold: 0.85")
+    assert work.gate(work.evaluate("weak"), "--store", Project.load(work.directory).store_url)[0] == 1
+    asked = work.server.asked.total()
+    assert work.release("weak", code=1)["recorded"]
+    assert work.server.asked.total() == asked
+
+
 def test_an_evaluation_under_the_very_same_plan_is_reused(work: Work) -> None:
     work.evaluate("v2")
     asked = work.server.asked.total()
@@ -224,6 +246,20 @@ def test_evidence_of_an_evaluation_is_gated_as_the_attempt_it_was(work: Work) ->
     assert work.gate(first, "--store", store)[0] == 1
     assert [a["number"] for a in work.events("attempted")] == [1, 2]
     assert work("registry", "verify")["ok"]
+
+
+def test_whoever_is_faster_takes_the_number_that_was_foretold(work: Work) -> None:
+    workspace = Workspace.open(Project.load(work.directory))
+    incumbent = workspace.incumbent(None)
+    slow, fast = (
+        attempt_plans(workspace, workspace.project.candidate(name), (incumbent, None)) for name in ("v2", "v3")
+    )
+    assert (slow.next().attempt, fast.next().attempt) == (1, 1)
+    assert fast.begin() == fast.next()
+    planned = slow.begin()
+    assert (planned.attempt, planned.alpha) == (2, workspace.project.policy.policy.alpha_of(2))
+    assert attempt_plans(workspace, None, (incumbent, None)).next().attempt == 3
+    assert slow.begin() is planned
 
 
 def test_a_plan_without_the_policys_power_is_refused_unless_it_is_accepted(work: Work) -> None:
