@@ -23,6 +23,7 @@ from evalharness.statistics.corrected import corrected_rate_bound, corrected_rat
 from evalharness.statistics.interval import Interval, OneSide, Side
 from evalharness.statistics.multiplicity import holm, p_value_by_inversion
 from evalharness.statistics.paired import PairedMethod, paired_bound, paired_interval, paired_p_value
+from evalharness.statistics.paired_tables import paired_p_values
 from evalharness.statistics.prediction_powered import ppi_mean_interval, ppi_paired_bound, ppi_paired_interval
 from evalharness.statistics.proportions import (
     ProportionMethod,
@@ -109,6 +110,7 @@ __all__ = [
     "paired_interval",
     "paired_lower",
     "paired_p_value",
+    "paired_p_values",
     "paired_sequence_interval",
     "paired_upper",
     "power_for_limit",

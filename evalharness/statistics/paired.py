@@ -56,7 +56,7 @@ def paired_interval(
     counts = (wins, losses, pairs)
     low = None if below is None else float(paired_bound(*counts, confidence=below, side="lower", method=method))
     high = None if above is None else float(paired_bound(*counts, confidence=above, side="upper", method=method))
-    taken = "exact" if _takes_exact(method, *counts) else "tango"
+    taken = "exact" if takes_exact(method, *counts) else "tango"
     return Interval((wins - losses) / pairs, low, high, confidence, taken, max(1, round(pairs)))
 
 
@@ -82,7 +82,7 @@ def paired_bound(
     if side == "upper":
         return np.asarray(-paired_bound(c, b, pairs, confidence=levels, side="lower", method=method))
     bounds = np.array(paired_lower(b, c, pairs, confidence=levels))
-    few = _takes_exact(method, b, c, pairs)
+    few = takes_exact(method, b, c, pairs)
     if few.any():
         # Rounded, so that both ends of a two-sided interval are found again as one-sided bounds.
         tables = np.stack([x[few] for x in (b, c, pairs, np.clip(levels.round(12), 1e-12, 1 - 1e-12))])
@@ -109,12 +109,12 @@ def paired_p_value(
     if not -1.0 < difference < 1.0:
         raise InputError(f"difference must lie strictly between -1 and 1, got {difference}")
     for_claim, against, limit = (wins, losses, difference) if above else (losses, wins, -difference)
-    if _takes_exact(method, wins, losses, pairs):
+    if takes_exact(method, wins, losses, pairs):
         return exact_paired_p_value(round(for_claim), round(against), round(pairs), limit)
     return float(special.ndtr(-tango_z(for_claim, against, pairs, limit)))
 
 
-def _takes_exact(method: str, wins: ArrayLike, losses: ArrayLike, n: ArrayLike) -> Mask:
+def takes_exact(method: str, wins: ArrayLike, losses: ArrayLike, n: ArrayLike) -> Mask:
     """Where the exact bound is taken, elementwise."""
     b, c, pairs = (np.asarray(x, dtype=np.float64) for x in (wins, losses, n))
     whole = (b == np.round(b)) & (c == np.round(c)) & (pairs == np.round(pairs))

@@ -84,7 +84,10 @@ class _Table:
 
     def p_value(self, difference: float) -> float:
         """Worst chance of a table at least as favourable, over the discordances that the data leave possible."""
-        angles = self._angles(difference)
+        discordant, confidence = self.wins + self.losses, 1 - NUISANCE_ERROR / 2
+        least = float(proportion_lower(discordant, self.n, confidence=confidence))
+        most = float(proportion_upper(discordant, self.n, confidence=confidence))
+        angles = nuisance_angles(self.n, difference, least, most)
         if angles.size == 0:
             return NUISANCE_ERROR
         tails = self._tails(angles, difference)
@@ -93,26 +96,11 @@ class _Table:
         closer = np.clip(angles[worst] + np.linspace(-gap, gap, 2 * _CLOSER + 1), angles[0], angles[-1])
         return min(1.0, max(float(tails[worst]), float(self._tails(closer, difference).max())) + NUISANCE_ERROR)
 
-    def _angles(self, difference: float) -> Vector:
-        """Grid of the rarer of P(win) and P(loss), as arcsin(sqrt(rate / largest rate)): even in standard deviations.
-
-        Empty when the difference itself is beyond the discordance that the data leave possible.
-        """
-        discordant, confidence = self.wins + self.losses, 1 - NUISANCE_ERROR / 2
-        least = float(proportion_lower(discordant, self.n, confidence=confidence))
-        most = float(proportion_upper(discordant, self.n, confidence=confidence))
-        if most < abs(difference):
-            return np.zeros(0)
-        room = max(1 - abs(difference), 1e-12)
-        ends = [math.asin(math.sqrt(min(1.0, max(0.0, x - abs(difference)) / room))) for x in (least, most)]
-        steps = math.ceil((ends[1] - ends[0]) * math.sqrt(self.n * room / 2) / _STEP)
-        return np.linspace(ends[0], ends[1], steps + 1)
-
     def _tails(self, angles: Vector, difference: float) -> Vector:
         """Chance of a table at least as favourable at each nuisance rate: sum over losses of P(enough wins)."""
         rarer = np.sin(angles) ** 2 * (1 - abs(difference)) / 2
         loss_rates = rarer + max(0.0, -difference)
-        low, high = _likely(self.n, loss_rates)
+        low, high = likely_counts(self.n, loss_rates)
         start, sizes = int(low.min()), high - low + 1
         needed = self._fewest_wins(np.arange(start, int(high.max()) + 1), difference)
         # The windows of losses that matter at each rate, end to end.
@@ -121,8 +109,8 @@ class _Table:
         rest, wins = self.n - losses, needed[losses - start]
         q = np.repeat(loss_rates, sizes)
         win = np.repeat(np.clip((rarer + max(0.0, difference)) / np.maximum(1 - loss_rates, 1e-15), 0.0, 1.0), sizes)
-        chance = np.exp(_log_choose(self.n, losses) + special.xlogy(losses, q) + special.xlog1py(rest, -q))
-        fewest, most = _likely(rest, win)
+        chance = np.exp(log_choose(self.n, losses) + special.xlogy(losses, q) + special.xlog1py(rest, -q))
+        fewest, most = likely_counts(rest, win)
         tail = np.where(wins <= fewest, 1.0, 0.0)
         open_ = (wins > fewest) & (wins <= most)
         tail[open_] = special.betainc(wins[open_], rest[open_] - wins[open_] + 1.0, win[open_])
@@ -143,7 +131,21 @@ class _Table:
         return high
 
 
-def _likely(n: ArrayLike, rate: Vector) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+def nuisance_angles(n: int, difference: float, least: float, most: float, *, step: float = _STEP) -> Vector:
+    """Grid of the rarer of P(win) and P(loss), as arcsin(sqrt(rate / largest rate)): even in standard deviations.
+
+    ``least`` and ``most`` are the ends of the discordance searched, ``step`` is half a standard deviation. Empty where
+    the difference itself is beyond them.
+    """
+    if most < abs(difference):
+        return np.zeros(0)
+    room = max(1 - abs(difference), 1e-12)
+    ends = [math.asin(math.sqrt(min(1.0, max(0.0, x - abs(difference)) / room))) for x in (least, most)]
+    steps = math.ceil((ends[1] - ends[0]) * math.sqrt(n * room / 2) / step)
+    return np.linspace(ends[0], ends[1], steps + 1)
+
+
+def likely_counts(n: ArrayLike, rate: Vector) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Least and largest count of a binomial that have any chance to speak of."""
     trials = np.asarray(n, dtype=np.float64)
     reach = _REACH[0] * np.sqrt(trials * rate * (1 - rate)) + _REACH[1]
@@ -151,5 +153,7 @@ def _likely(n: ArrayLike, rate: Vector) -> tuple[NDArray[np.intp], NDArray[np.in
     return np.maximum(low, 0).astype(np.intp), np.minimum(high, trials).astype(np.intp)
 
 
-def _log_choose(n: int, k: NDArray[np.intp]) -> Vector:
+def log_choose(n: ArrayLike, k: NDArray[np.intp]) -> Vector:
+    """Logarithm of the binomial coefficient."""
+    n = np.asarray(n)
     return np.asarray(special.gammaln(n + 1) - special.gammaln(k + 1) - special.gammaln(n - k + 1), dtype=np.float64)

@@ -7,7 +7,14 @@ from hypothesis import strategies as some
 from numpy.typing import NDArray
 from scipy import stats
 
-from evalharness.statistics import PairedMethod, clustered_paired_p_value, paired_interval, paired_p_value, tango_z
+from evalharness.statistics import (
+    PairedMethod,
+    clustered_paired_p_value,
+    paired_interval,
+    paired_p_value,
+    paired_p_values,
+    tango_z,
+)
 from golden_sets.errors import InputError
 
 
@@ -126,3 +133,24 @@ def test_bad_input_is_refused() -> None:
         paired_p_value(6, 6, 10, 0.0, above=True)
     with pytest.raises(InputError, match="unknown method"):
         paired_p_value(1, 2, 10, 0.0, above=True, method="wald")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("n", "difference"), [(20, -0.1), (60, -0.5), (300, -0.03), (1000, 0.01), (5000, 0.02)])
+def test_many_p_values_at_once_agree_with_single_ones(n: int, difference: float) -> None:
+    rng = np.random.default_rng(6)
+    wins, losses, _ = rng.multinomial(n, [0.01 + max(0.0, difference), 0.01 + max(0.0, -difference), 0.0], size=40).T
+    shape = (5, 8)
+    for above in (True, False):
+        many = paired_p_values(wins.reshape(shape), losses.reshape(shape), n, difference, above=above)
+        assert many.shape == shape
+        single = [paired_p_value(int(b), int(c), n, difference, above=above) for b, c in zip(wins, losses, strict=True)]
+        assert many.ravel().tolist() == pytest.approx(single, rel=0.1, abs=1e-8)
+        typical = np.abs(many.ravel() / np.array(single) - 1)
+        assert np.median(typical) < 0.01
+
+
+def test_many_p_values_need_whole_counts() -> None:
+    with pytest.raises(InputError, match="whole counts"):
+        paired_p_values([1.5], [2], 10, 0.0, above=True)
+    with pytest.raises(InputError, match="whole counts"):
+        paired_p_values([9], [2], 10, 0.0, above=True)
