@@ -10,7 +10,7 @@ import typer
 from typer import _click as click
 
 from golden_sets.errors import RelgateError
-from pipelines.cli import demo, evaluate, gating, importing, init, planning, registry, releasing, reporting, sets
+from pipelines.cli import demo, evaluate, gating, importing, init, planning, registry, releasing, reporting, sets, stats
 from pipelines.cli.output import INTERRUPTED, UNEXPECTED, fail
 
 HELP = """Eval-gated releases for language models: plan, run, judge, decide, record.
@@ -35,6 +35,7 @@ app.command("demo")(demo.demo)
 app.add_typer(sets.app, name="sets")
 app.add_typer(importing.app, name="import")
 app.add_typer(registry.app, name="registry")
+app.add_typer(stats.app, name="stats")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
