@@ -16,11 +16,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -28,6 +28,7 @@ from evalharness.evidence import Evidence, Provenance
 from evalharness.generation_records import ErrorKind
 from evalharness.imported_rows import MEASUREMENTS, ImportedRows, is_number
 from evalharness.outcomes import DIMENSION_PREFIX, OutcomeTable
+from evalharness.text_columns import TEXT, TextColumn, joint_codes, repeated
 from golden_sets.digests import Digest, digest_bytes, digest_file, digest_json
 from golden_sets.errors import InputError
 from golden_sets.records import SetKind
@@ -64,8 +65,7 @@ def import_outcomes(
     """
     where, columns = dict(where or {}), dict(columns or {})
     source = ImportedRows.read(path, where, columns)
-    frame = _frame(source, set_kind_default)
-    table = OutcomeTable.from_frame(frame)
+    table = OutcomeTable.from_columns(_columns(source, set_kind_default))
     outcomes = digest_bytes(table.to_parquet())
     changed = datetime.fromtimestamp(path.stat().st_mtime, UTC).isoformat(timespec="seconds")
     evidence = Evidence(
@@ -94,7 +94,7 @@ def import_outcomes(
     return evidence, table
 
 
-def _frame(source: ImportedRows, set_kind_default: SetKind) -> pd.DataFrame:
+def _columns(source: ImportedRows, set_kind_default: SetKind) -> dict[str, Any]:
     """The rows in the schema of :class:`OutcomeTable`."""
     kinds = pc.fill_null(source.each("set", _set_kind, pa.string()), set_kind_default.value)
     names = pc.coalesce(source.texts("set_name"), kinds)
@@ -115,21 +115,13 @@ def _frame(source: ImportedRows, set_kind_default: SetKind) -> pd.DataFrame:
         "set_name": names,
         "prompt_id": prompt_ids,
         "prompt_digest": digests,
-        "cluster": pc.coalesce(source.texts("cluster"), digests),
+        "cluster": digests if not source.has("cluster") else _filled(source.texts("cluster"), digests),
         "error": errors,
         "scored_by": pc.if_else(outcomes.is_valid(), "import", pa.scalar(None, pa.string())),
         **{DIMENSION_PREFIX + name.removeprefix(DIMENSION_PREFIX): source.texts(name) for name in source.dimensions},
     }
     numbers = {name: source.numbers_at_least_zero(name) for name in MEASUREMENTS if source.has(name)}
-    return pd.DataFrame(
-        {
-            **{name: pd.Series(column, dtype="string") for name, column in texts.items()},
-            **numbers,
-            "repeat": repeats,
-            "outcome": outcomes.to_numpy(zero_copy_only=False),
-            "score": source.scores(),
-        }
-    )
+    return {**texts, **numbers, "repeat": repeats, "outcome": outcomes, "score": source.scores()}
 
 
 @dataclass(frozen=True)
@@ -148,7 +140,7 @@ class _Prompts:
         codes = set_codes * len(ids.dictionary) + ids.indices.to_numpy()
         return cls(sets.dictionary.to_pylist(), ids.dictionary.to_pylist(), codes)
 
-    def digests(self) -> pa.Array:
+    def digests(self) -> TextColumn:
         """Digest of ``[set name, prompt id]``: the content was not imported, but equal ids must pair."""
         distinct, rows = np.unique(self.codes, return_inverse=True)
         width = len(self.ids)
@@ -156,7 +148,12 @@ class _Prompts:
         digests = [
             digest_bytes(encode((self.sets[code // width], self.ids[code % width]))) for code in distinct.tolist()
         ]
-        return pa.array(digests, pa.string()).take(pa.array(rows))
+        return TextColumn(rows.astype(np.int32), pa.array(digests, TEXT))
+
+
+def _filled(texts: pa.Array, others: TextColumn) -> pa.Array:
+    """The texts, with the others where there is none."""
+    return pc.coalesce(texts.cast(TEXT), others.to_arrow())
 
 
 def _set_kind(text: str) -> str:
@@ -216,16 +213,16 @@ def _check_sets(source: ImportedRows, kinds: pa.Array, names: pa.Array) -> None:
 
 
 def _check_unique(source: ImportedRows, prompts: _Prompts, repeats: npt.NDArray[np.int64]) -> None:
-    keys = pd.DataFrame({"prompt": prompts.codes, "repeat": repeats})
-    doubled = keys.duplicated().to_numpy()
-    if not doubled.any():
+    keys = joint_codes([prompts.codes, repeats])
+    doubled = repeated(keys)
+    if not doubled.size:
         return
-    row = int(np.flatnonzero(doubled)[0])
-    first = int(np.flatnonzero((prompts.codes == prompts.codes[row]) & (repeats == repeats[row]))[0])
+    row = int(doubled[0])
+    first = int(np.flatnonzero(keys == keys[row])[0])
     name = prompts.ids[int(prompts.codes[row]) % len(prompts.ids)]
     advice = "pick one subject's rows with --where, or number independent samples and map that column to 'repeat'"
     raise InputError(
-        f"prompt '{name}' has an outcome already, at {source.where(first)} ({int(doubled.sum())} such rows)",
+        f"prompt '{name}' has an outcome already, at {source.where(first)} ({doubled.size} such rows)",
         where=source.where(row),
         do="number the samples of a prompt 0, 1, 2..." if source.has("repeat") else advice,
     )
@@ -233,8 +230,5 @@ def _check_unique(source: ImportedRows, prompts: _Prompts, repeats: npt.NDArray[
 
 def _set_digests(table: OutcomeTable) -> dict[str, Digest]:
     """Digest over the prompt ids of every set, so that evidence about other prompts cannot be compared."""
-    prompts = table.frame[["set_name", "prompt_id"]].drop_duplicates()
-    return {
-        str(name): digest_bytes(msgspec.json.encode(["imported", str(name), sorted(group["prompt_id"].tolist())]))
-        for name, group in prompts.groupby("set_name", sort=True)
-    }
+    ids = {name: table.where({"set_name": name}).distinct("prompt_id") for name in table.distinct("set_name")}
+    return {name: digest_bytes(msgspec.json.encode(["imported", name, found])) for name, found in ids.items()}

@@ -1,33 +1,7 @@
 """The outcome table: one row for every request of both arms, and the views that metrics and checks take of it.
 
-Columns (the Parquet schema; a documented file format):
-
-=================  =========================================================================================
-``arm``            ``candidate``, ``incumbent`` or ``anchor`` (a fixed earlier version)
-``phase``          ``quality`` (scored answers) or ``latency`` (the pass of its own; its answers are not scored)
-``set_kind``       ``golden``, ``adversarial`` or ``false_refusal``
-``set_name``       name of the set
-``prompt_id``      id of the prompt within its set
-``prompt_digest``  digest of the prompt's content
-``repeat``         0, 1, ...
-``cluster``        the randomised unit: rows that share it never count as independent
-``error``          error kind of a failed request; null otherwise
-``outcome``        1.0 / 0.0 / null (unscored or failed): did the event that the set's rate counts happen?
-                   golden: the answer passed; adversarial: it violated; false_refusal: it refused
-``score``          the judge's score in [0, 1]; null where there is none
-``scored_by``      ``judge``, ``checker`` or ``import``; null where nothing scored it
-``rubric``         id of the rubric that the judge applied; null where no judge did
-``label``          true outcome, where it is known (same meaning as ``outcome``); null otherwise
-``label_p``        probability with which the row was chosen for labelling; null where it was not eligible
-``adjudicated``    for flagged answers of safety sets: 1.0 confirmed, 0.0 refuted, null unresolved
-``ttft_s``         time to first token, seconds
-``tpot_s``         mean time per output token after the first, seconds
-``e2e_s``          end-to-end time, seconds
-``prompt_tokens``  as the server counted
-``output_tokens``  as the server counted
-``usd``            cost of the request, USD
-``dim.NAME``       one column per cell dimension: ``dim.tier``, ``dim.length_bucket``, ``dim.category``...
-=================  =========================================================================================
+Its columns are described in :mod:`evalharness.outcome_columns`. A view is a choice of rows: it copies nothing, and a
+metric reads only the columns it needs.
 """
 
 from __future__ import annotations
@@ -35,6 +9,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -43,62 +18,56 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from evalharness.outcome_columns import (
+    ALWAYS_FILLED,
+    DIMENSION_PREFIX,
+    IN_UNIT_INTERVAL,
+    KEY,
+    NUMBER_COLUMNS,
+    REQUIRED_COLUMNS,
+    SET_KEYS,
+    TEXT_COLUMNS,
+    Floats,
+    Integers,
+    is_text,
+    number_column,
+    repeat_column,
+    text_column,
+    unchanging,
+)
+from evalharness.text_columns import Codes, Mask, Rows, TextColumn, joint_codes, repeated
 from golden_sets.digests import Digest, digest_bytes
 from golden_sets.errors import InputError
+
+__all__ = ["ARMS", "CLIENT_ERRORS", "DIMENSION_PREFIX", "Arm", "Codes", "Floats", "Mask", "OutcomeTable", "Phase"]
 
 Arm = Literal["candidate", "incumbent", "anchor"]
 ARMS: tuple[Arm, ...] = ("candidate", "incumbent", "anchor")
 Phase = Literal["quality", "latency"]
-Floats = npt.NDArray[np.float64]
-Codes = npt.NDArray[np.int64]
-
-TEXT_COLUMNS = (
-    "arm",
-    "phase",
-    "set_kind",
-    "set_name",
-    "prompt_id",
-    "prompt_digest",
-    "cluster",
-    "error",
-    "scored_by",
-    "rubric",
-)
-NUMBER_COLUMNS = (
-    "outcome",
-    "score",
-    "label",
-    "label_p",
-    "adjudicated",
-    "ttft_s",
-    "tpot_s",
-    "e2e_s",
-    "prompt_tokens",
-    "output_tokens",
-    "usd",
-)
-INTEGER_COLUMNS = ("repeat",)
-REQUIRED_COLUMNS = (*TEXT_COLUMNS, *NUMBER_COLUMNS, *INTEGER_COLUMNS)
-DIMENSION_PREFIX = "dim."
-SET_KEYS = {"set": "set_kind", "set_name": "set_name"}
-"""Keys of a policy's ``where`` that speak of the set rather than of a dimension."""
 
 CLIENT_ERRORS = frozenset({"http_4xx", "refused_by_server"})
 """Error kinds that are our own fault: excluded from reliability, reported."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class OutcomeTable:
-    """A validated, immutable table of outcomes. Every view is again an ``OutcomeTable``."""
+    """A validated, immutable table of outcomes. Every view is again an ``OutcomeTable`` and shares the columns."""
 
-    frame: pd.DataFrame
+    _texts: Mapping[str, TextColumn]
+    """Text columns of the whole table."""
+    _numbers: Mapping[str, Floats]
+    """Number columns of the whole table; null is NaN."""
+    _repeats: Integers
+    """The column ``repeat`` of the whole table."""
+    _rows: Rows | None = None
+    """The rows of this view; None: all."""
 
     @classmethod
     def from_rows(cls, rows: Iterable[Mapping[str, Any]]) -> OutcomeTable:
         """Build from one mapping per row; absent columns are null.
 
         Raises:
-            InputError: as :meth:`from_frame`.
+            InputError: as :meth:`from_columns`.
         """
         return cls.from_frame(pd.DataFrame(list(rows)))
 
@@ -107,74 +76,82 @@ class OutcomeTable:
         """Build from a data frame; absent columns are null, types are made those of the schema.
 
         Raises:
+            InputError: as :meth:`from_columns`.
+        """
+        return cls.from_columns({name: frame[name] for name in frame.columns})
+
+    @classmethod
+    def from_columns(cls, columns: Mapping[str, Any]) -> OutcomeTable:
+        """Build from pandas series, Arrow columns or arrays of numbers, all of one length; absent columns are null.
+
+        Raises:
             InputError: an unknown column, no row, an outcome or label outside [0, 1], a negative time,
                 or two rows with the same arm, phase, set, prompt and repeat.
         """
-        unknown = [c for c in frame.columns if c not in REQUIRED_COLUMNS and not c.startswith(DIMENSION_PREFIX)]
+        unknown = [c for c in columns if c not in REQUIRED_COLUMNS and not c.startswith(DIMENSION_PREFIX)]
         if unknown:
             raise InputError(f"unknown outcome column(s) {unknown}", do="see docs/file-formats.md for the schema")
-        if len(frame) == 0:
+        dimensions = sorted(c for c in columns if c.startswith(DIMENSION_PREFIX))
+        texts = {name: text_column(columns[name]) for name in (*TEXT_COLUMNS, *dimensions) if name in columns}
+        numbers = {name: number_column(name, columns[name]) for name in NUMBER_COLUMNS if name in columns}
+        n = max([text.codes.size for text in texts.values()] + [array.size for array in numbers.values()], default=0)
+        if n == 0:
             raise InputError("there are no outcomes", do="evidence needs at least one row")
-        columns: dict[str, Any] = {}
-        for name in TEXT_COLUMNS:
-            columns[name] = _text(frame, name)
-        for name in NUMBER_COLUMNS:
-            columns[name] = _numbers(frame, name)
-        columns["repeat"] = _numbers(frame, "repeat").fillna(0).astype("int64")
-        for name in sorted(c for c in frame.columns if c.startswith(DIMENSION_PREFIX)):
-            columns[name] = _text(frame, name)
-        table = cls(pd.DataFrame(columns).reset_index(drop=True))
-        table._validate()
+        null, nothing = TextColumn.constant(None, n), unchanging(np.full(n, np.nan))
+        table = cls(
+            {name: texts.get(name, null) for name in (*TEXT_COLUMNS, *dimensions)},
+            {name: numbers.get(name, nothing) for name in NUMBER_COLUMNS},
+            repeat_column(columns.get("repeat", nothing)),
+        )
+        table._validate(numbers)
         return table
 
-    def _validate(self) -> None:
-        frame = self.frame
-        for name in ("outcome", "score", "label", "label_p", "adjudicated"):
-            values = frame[name].to_numpy()
-            bad = np.flatnonzero((values < 0) | (values > 1))
+    def _validate(self, given: Mapping[str, Floats]) -> None:
+        for name, values in given.items():
+            bad = np.flatnonzero((values < 0) | (values > 1) if name in IN_UNIT_INTERVAL else values < 0)
             if bad.size:
-                raise InputError(f"column '{name}' holds {values[bad[0]]:g}", do="it must lie in [0, 1] or be empty")
-        for name in ("ttft_s", "tpot_s", "e2e_s", "prompt_tokens", "output_tokens", "usd"):
-            values = frame[name].to_numpy()
-            bad = np.flatnonzero(values < 0)
-            if bad.size:
-                raise InputError(f"column '{name}' holds {values[bad[0]]:g}", do="it must not be negative")
-        for name in ("arm", "phase", "set_kind", "set_name", "prompt_id", "cluster"):
-            if frame[name].isna().any():
+                do = "it must lie in [0, 1] or be empty" if name in IN_UNIT_INTERVAL else "it must not be negative"
+                raise InputError(f"column '{name}' holds {values[bad[0]]:g}", do=do)
+        for name in ALWAYS_FILLED:
+            if (self._texts[name].codes < 0).any():
                 raise InputError(f"column '{name}' is empty in some rows", do="give every row a value")
-        key = ["arm", "phase", "set_name", "prompt_id", "repeat"]
-        doubled = frame.duplicated(key)
-        if doubled.any():
-            row = frame.loc[doubled.idxmax(), key].to_dict()
-            raise InputError(f"two outcomes for {row}", do="number independent samples of a prompt with 'repeat'")
+        doubled = repeated(joint_codes([*(self._texts[name].codes for name in KEY), self._repeats]))
+        if doubled.size:
+            row = doubled[:1]
+            found = {name: self._texts[name].take(row).distinct()[0] for name in KEY}
+            found["repeat"] = str(self._repeats[row[0]])
+            raise InputError(f"two outcomes for {found}", do="number independent samples of a prompt with 'repeat'")
 
     # -- views ---------------------------------------------------------------------------------------------
 
     def __len__(self) -> int:
-        return len(self.frame)
+        return self._repeats.size if self._rows is None else self._rows.size
 
     @property
     def dimensions(self) -> tuple[str, ...]:
         """Names of the cell dimensions that the table holds."""
-        return tuple(c.removeprefix(DIMENSION_PREFIX) for c in self.frame.columns if c.startswith(DIMENSION_PREFIX))
+        return tuple(c.removeprefix(DIMENSION_PREFIX) for c in self._texts if c.startswith(DIMENSION_PREFIX))
 
     @property
     def arms(self) -> tuple[Arm, ...]:
         """The arms that have rows."""
-        present = set(self.frame["arm"].unique())
+        present = self.distinct("arm")
         return tuple(a for a in ARMS if a in present)
 
-    def take(self, mask: npt.NDArray[np.bool_]) -> OutcomeTable:
-        """The rows where ``mask`` is true."""
-        return OutcomeTable(self.frame[mask])
+    def take(self, rows: Mask | Rows) -> OutcomeTable:
+        """The rows where a mask is true, or the rows at these places, in that order."""
+        places = np.flatnonzero(rows) if rows.dtype == np.bool_ else rows.astype(np.intp, copy=False)
+        return OutcomeTable(
+            self._texts, self._numbers, self._repeats, places if self._rows is None else self._rows[places]
+        )
 
     def arm(self, arm: Arm) -> OutcomeTable:
         """The rows of one arm."""
-        return self.take((self.frame["arm"] == arm).to_numpy())
+        return self.take(self.matches("arm", arm))
 
     def phase(self, phase: Phase) -> OutcomeTable:
         """The rows of one phase."""
-        return self.take((self.frame["phase"] == phase).to_numpy())
+        return self.take(self.matches("phase", phase))
 
     def where(self, selector: Mapping[str, str]) -> OutcomeTable:
         """The rows of one cell. Keys: ``set`` (kind), ``set_name``, or a dimension.
@@ -182,9 +159,9 @@ class OutcomeTable:
         Raises:
             InputError: a dimension that the table does not have.
         """
-        mask = np.ones(len(self.frame), dtype=np.bool_)
+        mask = np.ones(len(self), dtype=np.bool_)
         for key, value in selector.items():
-            mask &= (self.frame[self.column(key)] == value).to_numpy(dtype=np.bool_, na_value=False)
+            mask &= self.matches(self.column(key), value)
         return self.take(mask)
 
     def column(self, key: str) -> str:
@@ -194,60 +171,115 @@ class OutcomeTable:
             InputError: a dimension that the table does not have.
         """
         name = SET_KEYS.get(key, DIMENSION_PREFIX + key)
-        if name not in self.frame.columns:
+        if name not in self._texts:
             known = ["set", "set_name", *self.dimensions]
             raise InputError(f"the outcomes have no dimension '{key}'", do=f"use one of {', '.join(known)}")
         return name
 
     def cells(self, keys: Iterable[str]) -> list[dict[str, str]]:
         """Every combination of values of ``keys`` that occurs, sorted; rows without a value belong to none."""
-        keys = list(keys)
-        if not keys:
-            return [{}]
-        columns = [self.column(k) for k in keys]
-        rows = self.frame[columns].dropna().drop_duplicates().sort_values(columns)
-        return [dict(zip(keys, map(str, row), strict=True)) for row in rows.itertuples(index=False)]
+        found: list[tuple[dict[str, str], OutcomeTable]] = [({}, self)]
+        for key in keys:
+            found = [
+                ({**cell, key: value}, rows.where({key: value}))
+                for cell, rows in found
+                for value in rows.distinct(rows.column(key))
+            ]
+        return [cell for cell, _ in found]
 
     def without(self, keys: Iterable[str]) -> list[str]:
         """Ids of the prompts whose rows lack a value for one of ``keys``: they belong to no cell."""
-        columns = [self.column(k) for k in keys]
-        homeless = self.frame[columns].isna().any(axis=1) if columns else pd.Series(False, index=self.frame.index)
-        return [str(x) for x in self.frame["prompt_id"][homeless]]
+        homeless = np.zeros(len(self), dtype=np.bool_)
+        for key in keys:
+            homeless |= self.codes(self.column(key)) < 0
+        return self.take(homeless).text("prompt_id").to_list()
 
     def with_arm(self, arm: Arm, other: OutcomeTable) -> OutcomeTable:
         """This table with the candidate of ``other`` as its incumbent or anchor, in place of any it had.
 
         Raises:
-            InputError: as :meth:`from_frame`.
+            InputError: neither has a row left.
         """
-        theirs = other.arm("candidate").frame.assign(arm=arm)
-        mine = self.take((self.frame["arm"] != arm).to_numpy())
-        return OutcomeTable.from_frame(pd.concat([mine.frame, theirs], ignore_index=True))
+        theirs, mine = other.arm("candidate"), self.take(~self.matches("arm", arm))
+        if len(mine) + len(theirs) == 0:
+            raise InputError("there are no outcomes", do="evidence needs at least one row")
+        dimensions = sorted(DIMENSION_PREFIX + name for name in {*self.dimensions, *other.dimensions})
+        texts = {
+            name: TextColumn.concatenated([mine.text(name), theirs.text(name)]) for name in (*TEXT_COLUMNS, *dimensions)
+        }
+        renamed = [mine.text("arm"), TextColumn.constant(arm, len(theirs))]
+        return OutcomeTable(
+            {**texts, "arm": TextColumn.concatenated(renamed)},
+            {name: unchanging(np.concatenate([mine.numbers(name), theirs.numbers(name)])) for name in NUMBER_COLUMNS},
+            unchanging(np.concatenate([mine.repeats(), theirs.repeats()])),
+        )
 
-    # -- arrays --------------------------------------------------------------------------------------------
+    # -- arrays, one entry per row -----------------------------------------------------------------------------
 
     def numbers(self, column: str) -> Floats:
         """A number column; null is NaN."""
-        return np.asarray(self.frame[column].to_numpy(dtype=np.float64))
+        return self._numbers[column] if self._rows is None else self._numbers[column][self._rows]
 
-    def failed(self) -> npt.NDArray[np.bool_]:
+    def repeats(self) -> Integers:
+        """The column ``repeat``."""
+        return self._repeats if self._rows is None else self._repeats[self._rows]
+
+    def text(self, column: str) -> TextColumn:
+        """A text column; all null where the table has no such dimension."""
+        found = self._texts.get(column)
+        if found is None:
+            return TextColumn.constant(None, len(self))
+        return found if self._rows is None else found.take(self._rows)
+
+    def codes(self, column: str) -> npt.NDArray[np.int32]:
+        """The codes of a text column."""
+        return self.text(column).codes
+
+    def matches(self, column: str, text: str) -> Mask:
+        """True where a text column holds this text."""
+        return np.asarray(self.codes(column) == self._texts[column].code_of(text))
+
+    def distinct(self, column: str) -> list[str]:
+        """The texts that occur in a text column, sorted."""
+        return self.text(column).distinct()
+
+    def failed(self) -> Mask:
         """True for requests that ended in an error."""
-        return np.asarray(self.frame["error"].notna().to_numpy(dtype=np.bool_))
+        return np.asarray(self.codes("error") >= 0)
 
-    def client_errors(self) -> npt.NDArray[np.bool_]:
+    def client_errors(self) -> Mask:
         """True for requests that failed by our own fault."""
-        return np.asarray(self.frame["error"].isin(CLIENT_ERRORS).to_numpy(dtype=np.bool_))
+        return np.isin(self.codes("error"), self._texts["error"].codes_of(CLIENT_ERRORS))
 
     def clusters(self) -> Codes:
         """Integer code of the randomised unit of every row (per set: clusters never span sets)."""
-        return np.asarray(pd.factorize(self.frame["set_name"] + "\x1f" + self.frame["cluster"])[0], dtype=np.int64)
+        return joint_codes([self.codes("set_name"), self.codes("cluster")])
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """The rows as a data frame, made anew at every call: for people and for small tables."""
+        texts = {name: pd.array(self.text(name).to_arrow(), dtype="string") for name in self._texts}
+        numbers = {name: self.numbers(name) for name in NUMBER_COLUMNS}
+        columns = {**texts, **numbers, "repeat": self.repeats()}
+        dimensions = [name for name in texts if name.startswith(DIMENSION_PREFIX)]
+        return pd.DataFrame({name: columns[name] for name in (*REQUIRED_COLUMNS, *dimensions)})
 
     # -- storage -------------------------------------------------------------------------------------------
 
     def to_parquet(self) -> bytes:
         """The table as a Parquet blob, rows in a fixed order, so that equal tables give equal bytes."""
-        ordered = self.frame.sort_values(["arm", "phase", "set_name", "prompt_id", "repeat"], kind="stable")
-        table = pa.Table.from_pandas(ordered, preserve_index=False).replace_schema_metadata(None)
+        return self._parquet
+
+    @cached_property
+    def _parquet(self) -> bytes:
+        ordered = self.take(
+            np.argsort(joint_codes([*(self.text(n).ranks() for n in KEY), self.repeats()]), kind="stable")
+        )
+        columns: dict[str, Any] = {name: ordered.text(name).to_arrow() for name in self._texts}
+        columns |= {name: pa.array(ordered.numbers(name), from_pandas=True) for name in NUMBER_COLUMNS}
+        columns["repeat"] = pa.array(ordered.repeats())
+        dimensions = [name for name in self._texts if name.startswith(DIMENSION_PREFIX)]
+        table = pa.table({name: columns[name] for name in (*REQUIRED_COLUMNS, *dimensions)})
         sink = io.BytesIO()
         pq.write_table(table, sink, compression="zstd", version="2.6")
         return sink.getvalue()
@@ -265,23 +297,14 @@ class OutcomeTable:
                 where=where,
                 do="the file was changed after the evidence was written; run the evaluation again",
             )
+
+        def column(name: str, found: pa.ChunkedArray) -> Any:
+            return text_column(found) if is_text(name) else found
+
         try:
-            frame = pq.read_table(io.BytesIO(data)).to_pandas()
-        except (pa.ArrowInvalid, OSError) as error:
+            file = pq.ParquetFile(pa.BufferReader(data))
+            # One by one: a column of text takes far more memory before it is encoded than after.
+            columns = {name: column(name, file.read([name]).column(0)) for name in file.schema_arrow.names}
+        except (pa.ArrowException, OSError) as error:
             raise InputError(f"not a Parquet table of outcomes ({error})", where=where) from error
-        return cls.from_frame(frame)
-
-
-def _text(frame: pd.DataFrame, name: str) -> Any:
-    if name not in frame.columns:
-        return pd.Series([None] * len(frame), dtype="string")
-    return frame[name].astype("string").reset_index(drop=True)
-
-
-def _numbers(frame: pd.DataFrame, name: str) -> Any:
-    if name not in frame.columns:
-        return pd.Series(np.full(len(frame), np.nan))
-    try:
-        return pd.to_numeric(frame[name]).astype("float64").reset_index(drop=True)
-    except (ValueError, TypeError) as error:
-        raise InputError(f"column '{name}' holds something that is not a number ({error})") from error
+        return cls.from_columns(columns)

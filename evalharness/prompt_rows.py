@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from functools import cached_property
 
 import numpy as np
-import pandas as pd
 
 from evalharness.drawing import PromptId, proportional
-from evalharness.outcomes import Codes, OutcomeTable
+from evalharness.outcomes import Codes, Mask, OutcomeTable
 from evalharness.plan import Plan
+from evalharness.text_columns import joint_codes
 
 
 class PromptRows:
@@ -22,27 +21,28 @@ class PromptRows:
 
     def __init__(self, table: OutcomeTable) -> None:
         self._table = table.phase("quality")
-        frame = self._table.frame
-        codes, names = pd.factorize(frame["set_name"].astype(object) + "\x1f" + frame["prompt_id"].astype(object))
-        self._codes: Codes = np.asarray(codes, dtype=np.int64)
-        self._names = pd.Index(names)
+        names, ids = self._table.text("set_name"), self._table.text("prompt_id")
+        joint = joint_codes([names.codes, ids.codes])
+        _, first, self._numbers = np.unique(joint, return_index=True, return_inverse=True)
+        prompts = zip(names.take(first).to_list(), ids.take(first).to_list(), strict=True)
+        self._places: dict[PromptId, int] = {prompt: place for place, prompt in enumerate(prompts)}
+        self._arms = [self._places_of(self._table.matches("arm", arm)) for arm in self._table.arms]
         self._proportional: dict[frozenset[tuple[str, str]], OutcomeTable] = {}
-        self._arms = [np.unique(self._codes[(frame["arm"] == arm).to_numpy()]) for arm in self._table.arms]
 
     def missing(self, prompts: Collection[PromptId]) -> int:
         """How many of these prompts some arm did not answer."""
         found = self._find(prompts)
         there = found >= 0
-        for codes in self._arms:
-            there &= np.isin(found, codes)
+        for answered in self._arms:
+            there &= answered[found]
         return int((~there).sum())
 
     def only(self, prompts: Collection[PromptId]) -> OutcomeTable:
         """The rows of these prompts."""
         found = self._find(prompts)
-        wanted = np.zeros(len(self._names), dtype=np.bool_)
+        wanted = np.zeros(len(self._places), dtype=np.bool_)
         wanted[found[found >= 0]] = True
-        return self._table.take(wanted[self._codes])
+        return self._table.take(wanted[self._numbers])
 
     def in_proportion(self, plan: Plan, selector: Mapping[str, str]) -> OutcomeTable:
         """The rows that a number pooled over a selection rests on: the strata of the plan in their declared proportion.
@@ -51,14 +51,16 @@ class PromptRows:
         """
         key = frozenset(selector.items())
         if key not in self._proportional:
-            sample = proportional(plan, self._asked, selector)
+            sample = proportional(plan, self._places.keys(), selector)
             self._proportional[key] = self.only(sample) if sample else self._table
         return self._proportional[key]
 
-    @cached_property
-    def _asked(self) -> frozenset[PromptId]:
-        return frozenset((name, prompt) for name, _, prompt in (str(key).partition("\x1f") for key in self._names))
-
     def _find(self, prompts: Collection[PromptId]) -> Codes:
-        keys = [f"{name}\x1f{prompt}" for name, prompt in prompts]
-        return np.asarray(self._names.get_indexer(keys), dtype=np.int64)
+        """The place of each prompt; -1 where it has no row."""
+        return np.array([self._places.get(prompt, -1) for prompt in prompts], dtype=np.int64)
+
+    def _places_of(self, rows: Mask) -> Mask:
+        """Which prompts have one of these rows."""
+        there = np.zeros(len(self._places), dtype=np.bool_)
+        there[self._numbers[rows]] = True
+        return there

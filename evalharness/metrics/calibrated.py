@@ -4,25 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-import numpy.typing as npt
-
 from evalharness.evidence import Calibration
-from evalharness.outcomes import OutcomeTable
+from evalharness.outcomes import Mask, OutcomeTable
 from golden_sets.records import SetKind
 
 Calibrations = Sequence[Calibration]
 """The judge's measured error, one entry for each kind of set and rubric."""
-
-Mask = npt.NDArray[np.bool_]
 
 COUNTS = ("positives", "true_positives", "negatives", "true_negatives", "unparsed")
 
 
 def scored_by_judge(table: OutcomeTable) -> Mask:
     """True for rows whose outcome is a judge's opinion rather than the truth; a failed request is nobody's opinion."""
-    judged = np.asarray((table.frame["scored_by"] == "judge").to_numpy(dtype=np.bool_, na_value=False))
-    return judged & ~table.failed()
+    return table.matches("scored_by", "judge") & ~table.failed()
 
 
 def calibration_for(
@@ -38,7 +32,7 @@ def calibration_for(
     judged = scored_by_judge(table)
     if not judged.any():
         return None, None
-    rubrics = sorted(table.frame["rubric"][judged].dropna().unique())
+    rubrics = table.take(judged).distinct("rubric")
     if len(rubrics) > 1:
         return None, f"one rubric per check (these are {', '.join(rubrics)}): split it with set_name"
     fitting = [c for c in calibrations if c.set_kind is kind and (not rubrics or c.rubric == rubrics[0])]

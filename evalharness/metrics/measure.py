@@ -89,7 +89,7 @@ def compare(
         InputError: a metric that cannot be compared in pairs, or arms that did not answer the same prompts.
     """
     spec = METRICS[metric]
-    pairs = paired.Pairs.of(rows.arm("candidate"), rows.arm(reference))
+    pairs = paired.Pairs.of(rows, reference)
     if spec.family == "ratio":
         return paired.ratio(spec, pairs, calibrations)
     if spec.family == "rate":

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 from evalharness.evidence import Estimate
 from evalharness.outcomes import Arm
 from evalharness.statistics import Interval, Side
+
+Prepared = TypeVar("Prepared")
+IntervalAt = Callable[[float, Side], Interval]
+"""``interval(confidence, side)``."""
 
 
 @dataclass(frozen=True)
@@ -18,7 +23,7 @@ class Measurement:
     """The metric."""
     unit: str
     """Unit of the interval."""
-    interval: Callable[[float, Side], Interval]
+    interval: IntervalAt
     """``interval(confidence, side)``: the interval at that confidence."""
     n: int
     """Rows it rests on."""
@@ -68,9 +73,26 @@ class Measurement:
         return replace(self, cell=dict(cell))
 
 
-def two_bounds(
-    low: Callable[[float, Side], Interval], high: Callable[[float, Side], Interval]
-) -> Callable[[float, Side], Interval]:
+def once(make: Callable[[], Prepared]) -> Callable[[], Prepared]:
+    """What ``make`` returns, made when it is first asked for; then the arrays it was made from are let go."""
+    waiting, made = [make], list[Prepared]()
+
+    def get() -> Prepared:
+        if not made:
+            made.append(waiting[0]())
+            waiting.clear()
+        return made[0]
+
+    return get
+
+
+def prepared(make: Callable[[], IntervalAt]) -> IntervalAt:
+    """An interval whose sample is gone through once, whatever the number of confidences it is asked for."""
+    interval = once(make)
+    return lambda confidence, side: interval()(confidence, side)
+
+
+def two_bounds(low: IntervalAt, high: IntervalAt) -> IntervalAt:
     """An interval whose lower end comes from one sample and its upper end from another.
 
     Used where a value is unknown: the lower bound takes the worst value for the claim, the upper bound the best

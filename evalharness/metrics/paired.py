@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 
-from evalharness.metrics.calibrated import Calibrations, Mask, scored_by_judge
+from evalharness.metrics.calibrated import Calibrations, scored_by_judge
 from evalharness.metrics.catalogue import MetricSpec
-from evalharness.metrics.measurement import Measurement, two_bounds
-from evalharness.metrics.rates import IntervalAt, filled_outcomes
+from evalharness.metrics.measurement import IntervalAt, Measurement, once, prepared, two_bounds
+from evalharness.metrics.rates import filled_outcomes
 from evalharness.metrics.ratios import Sums, nothing_to_divide, sums, uncalibrated
-from evalharness.outcomes import Floats, OutcomeTable
-from evalharness.statistics import (
-    Interval,
-    Side,
-    clustered_paired_interval,
-    clustered_paired_p_value,
-    log_ratio_interval,
-    ppi_paired_interval,
-)
+from evalharness.outcomes import Arm, Codes, Floats, Mask, OutcomeTable
+from evalharness.statistics.clustered import ClusteredDifference
+from evalharness.statistics.prediction_powered import PoweredDifference
+from evalharness.statistics.ratios import RatioOfSums
+from evalharness.text_columns import joint_codes
 from golden_sets.errors import InputError
 
-PAIR_KEY = ["set_name", "prompt_id", "repeat"]
 MIN_LABELLED_PAIRS = 20
 """Fewer pairs labelled on both arms than this say nothing about the judge's error on differences."""
 
@@ -36,26 +31,31 @@ class Pairs:
     incumbent: OutcomeTable
 
     @classmethod
-    def of(cls, candidate: OutcomeTable, incumbent: OutcomeTable) -> Pairs:
-        """Bring two tables into the same order.
+    def of(cls, rows: OutcomeTable, reference: Arm) -> Pairs:
+        """Pair the candidate's rows with those of a reference.
 
         Raises:
             InputError: the arms did not answer the same prompts.
         """
-        left = candidate.frame.set_index(PAIR_KEY).sort_index()
-        right = incumbent.frame.set_index(PAIR_KEY).sort_index()
-        if not left.index.equals(right.index):
-            alone = left.index.symmetric_difference(right.index)
+        keys = joint_codes([rows.codes("set_name"), rows.codes("prompt_id"), rows.repeats()])
+        places = [np.flatnonzero(rows.matches("arm", arm)) for arm in ("candidate", reference)]
+        ours, theirs = (place[np.argsort(keys[place], kind="stable")] for place in places)
+        if not np.array_equal(keys[ours], keys[theirs]):
+            alone = np.setxor1d(keys[ours], keys[theirs])
+            example = rows.take(np.flatnonzero(keys == alone[0])[:1])
+            name, prompt, repeat = example.distinct("set_name"), example.distinct("prompt_id"), example.repeats()
             raise InputError(
-                f"candidate and incumbent did not answer the same prompts ({len(alone)} differ, e.g. {alone[0]})",
+                f"candidate and {reference} did not answer the same prompts "
+                f"({alone.size} differ, e.g. prompt '{prompt[0]}' of '{name[0]}', repeat {repeat[0]})",
                 do="evaluate both on the same sets with the same plan",
             )
-        if (left["prompt_digest"].to_numpy() != right["prompt_digest"].to_numpy()).any():
+        digests = rows.codes("prompt_digest")
+        if (digests[ours] != digests[theirs]).any():
             raise InputError(
-                "candidate and incumbent answered different versions of the same prompt ids",
+                f"candidate and {reference} answered different versions of the same prompt ids",
                 do="evaluate both on the same version of the sets",
             )
-        return cls(_back(left), _back(right))
+        return cls(rows.take(ours), rows.take(theirs))
 
     def __len__(self) -> int:
         return len(self.candidate)
@@ -80,30 +80,17 @@ def rate_difference(spec: MetricSpec, pairs: Pairs) -> Measurement:
 
     labels = _Labels.of(pairs, judged & ~broken)
 
-    def at(seen: Floats) -> IntervalAt:
-        def interval(confidence: float, side: Side) -> Interval:
-            if not judged.any():
-                return clustered_paired_interval(seen, clusters, confidence=confidence, side=side)
-            mask, truth, weights = labels.beside_certain(seen)
-            return ppi_paired_interval(
-                seen, mask, truth, weights=weights, clusters=clusters, confidence=confidence, side=side
-            )
-
-        return interval
-
     # A gap takes the worst value for the candidate in one bound and the best in the other. A failed request of the
     # candidate is no event, one of the incumbent is one; the other arm's judged answer may be right or wrong.
     low = differences(0.0, 1.0, half_known=(-1.0, -1.0))
-    high = differences(1.0, 0.0, half_known=(0.0, 0.0))
-
-    def p_value(limit: float, above: bool) -> float:
-        return clustered_paired_p_value(low if above else high, clusters, difference=limit, above=above)
-
     open_ended = any(g.any() for g in gaps) or bool((judged & broken).any())
+    worst = best = _sample(low, clusters, labels, judged)
+    if open_ended:
+        best = _sample(differences(1.0, 0.0, half_known=(0.0, 0.0)), clusters, labels, judged)
     return Measurement(
         metric=spec.name,
         unit=spec.unit,
-        interval=two_bounds(at(low), at(high)) if open_ended else at(low),
+        interval=two_bounds(_interval(worst), _interval(best)) if open_ended else _interval(worst),
         n=len(pairs),
         errors=int(failed[0].sum() + failed[1].sum()),
         unscored=int(gaps[0].sum() + gaps[1].sum()),
@@ -114,8 +101,21 @@ def rate_difference(spec: MetricSpec, pairs: Pairs) -> Measurement:
             else None
         ),
         lacking=labels.lacking() if judged.any() else None,
-        p_value=None if judged.any() else p_value,
+        p_value=lambda limit, above: (worst if above else best)().p_value(limit, above=above),
     )
+
+
+def _sample(
+    seen: Floats, clusters: Codes, labels: _Labels, judged: Mask
+) -> Callable[[], ClusteredDifference | PoweredDifference]:
+    """True differences, or judged ones with labels, gone through when they are first asked for an interval."""
+    if not judged.any():
+        return once(lambda: ClusteredDifference.of(seen, clusters))
+    return once(lambda: PoweredDifference.of(seen, *labels.beside_certain(seen), clusters=clusters))
+
+
+def _interval(sample: Callable[[], ClusteredDifference | PoweredDifference]) -> IntervalAt:
+    return lambda confidence, side: sample().interval(confidence, side)
 
 
 def ratio(spec: MetricSpec, pairs: Pairs, calibrations: Calibrations) -> Measurement:
@@ -132,18 +132,18 @@ def ratio(spec: MetricSpec, pairs: Pairs, calibrations: Calibrations) -> Measure
     usable = np.isfinite(np.stack([x for one in worst for x in (one.above, one.below)])).all(axis=0)
 
     def at(found: tuple[Sums, Sums]) -> IntervalAt:
-        def interval(confidence: float, side: Side) -> Interval:
-            return log_ratio_interval(
-                found[0].above[usable],
-                found[0].below[usable],
-                found[1].above[usable],
-                found[1].below[usable],
-                clusters=clusters[usable],
-                confidence=confidence,
-                side=side,
+        ours, theirs = found
+        return prepared(
+            lambda: (
+                RatioOfSums.paired(
+                    ours.above[usable],
+                    ours.below[usable],
+                    theirs.above[usable],
+                    theirs.below[usable],
+                    clusters=clusters[usable],
+                ).interval
             )
-
-        return interval
+        )
 
     unscored = worst[0].unscored + worst[1].unscored
     missing = [
@@ -201,7 +201,3 @@ class _Labels:
         truth = np.where(self.labelled, self.truth, seen)
         weights = np.where(self.labelled, self.weights, 1.0)
         return mask, truth[mask], weights[mask]
-
-
-def _back(frame: pd.DataFrame) -> OutcomeTable:
-    return OutcomeTable(frame.reset_index())

@@ -17,23 +17,20 @@ from dataclasses import replace
 import numpy as np
 
 from evalharness.evidence import Calibration
-from evalharness.metrics.calibrated import Calibrations, Mask, calibration_for, scored_by_judge
+from evalharness.metrics.calibrated import Calibrations, calibration_for, scored_by_judge
 from evalharness.metrics.catalogue import MetricSpec
-from evalharness.metrics.measurement import Measurement, two_bounds
-from evalharness.outcomes import Arm, Codes, Floats, OutcomeTable
+from evalharness.metrics.measurement import IntervalAt, Measurement, once, prepared, two_bounds
+from evalharness.outcomes import Arm, Codes, Floats, Mask, OutcomeTable
 from evalharness.statistics import (
     Interval,
     Side,
-    clustered_proportion_interval,
     corrected_rate_interval,
     proportion_interval,
     violation_lower,
     violation_upper,
 )
-from evalharness.statistics.clustered import effective_sample_size
+from evalharness.statistics.clustered import ClusteredProportion
 from golden_sets.records import SetKind
-
-IntervalAt = Callable[[float, Side], Interval]
 
 
 def filled_outcomes(table: OutcomeTable, arm: Arm, unscored: float) -> Floats:
@@ -93,8 +90,11 @@ def safety_rate(spec: MetricSpec, table: OutcomeTable, arm: Arm, calibrations: C
     elif calibration is not None and calibration.positives == 0:
         lacking = "the judge's sensitivity: label answers in which the event truly happened (positive controls)"
 
+    worst = once(lambda: ClusteredProportion.of(counted, clusters))
+    certain = once(lambda: ClusteredProportion.of(confirmed, clusters))
+
     def upper(confidence: float, _side: Side) -> Interval:
-        events, size = effective_counts(counted, clusters, confidence)
+        events, size = _effective_counts(worst(), confidence)
         if calibration is None:
             bound = proportion_interval(events, size, confidence=confidence, side="upper", method="clopper-pearson")
         else:
@@ -104,7 +104,7 @@ def safety_rate(spec: MetricSpec, table: OutcomeTable, arm: Arm, calibrations: C
         return _of_clusters(bound, n, size)
 
     def lower(confidence: float, _side: Side) -> Interval:
-        events, size = effective_counts(confirmed, clusters, confidence)
+        events, size = _effective_counts(certain(), confidence)
         return _of_clusters(violation_lower(events, size, confidence=confidence), n, size)
 
     def interval(confidence: float, side: Side) -> Interval:
@@ -169,17 +169,14 @@ def judge_rate(spec: MetricSpec, calibration: Calibration | None) -> Measurement
     )
 
 
-def effective_counts(events: Mask, clusters: Codes, confidence: float) -> tuple[float, float]:
+def _effective_counts(sample: ClusteredProportion, confidence: float) -> tuple[float, float]:
     """Events and sample size after the design effect of the clusters."""
-    size = effective_sample_size(events.astype(np.float64), clusters, confidence=confidence)
-    return float(events.mean()) * size, size
+    size = sample.effective_size(confidence)
+    return sample.mean * size, size
 
 
 def _plain(values: Floats, clusters: Codes) -> IntervalAt:
-    def interval(confidence: float, side: Side) -> Interval:
-        return clustered_proportion_interval(values, clusters, confidence=confidence, side=side)
-
-    return interval
+    return prepared(lambda: ClusteredProportion.of(values, clusters).interval)
 
 
 def _corrected(
@@ -191,11 +188,12 @@ def _corrected(
     split between their bounds (Bonferroni); a failed request is certain and only shifts the rate.
     """
     n, certain = values.size, float(values[failed].sum()) / values.size
-    answers, independent = values[judged], clusters[judged]
+    answers, broken = int(judged.sum()), int(failed.sum())
+    sample = once(lambda: ClusteredProportion.of(values[judged] > 0.0, clusters[judged]))
     mixed = bool((~judged & ~failed).any())
 
     def judged_at(confidence: float, side: Side) -> Interval:
-        positives, size = effective_counts(answers > 0.0, independent, confidence)
+        positives, size = _effective_counts(sample(), confidence)
         found = corrected_rate_interval(
             positives,
             size,
@@ -206,13 +204,13 @@ def _corrected(
             confidence=confidence,
             side=side,
         )
-        return _of_clusters(found, answers.size, size)
+        return _of_clusters(found, answers, size)
 
     def interval(confidence: float, side: Side) -> Interval:
         each = (1 + confidence) / 2 if mixed else confidence
-        parts = [(answers.size / n, judged_at(each, side))]
+        parts = [(answers / n, judged_at(each, side))]
         if mixed:
-            parts.append((1 - (answers.size + int(failed.sum())) / n, known(each, side)))
+            parts.append((1 - (answers + broken) / n, known(each, side)))
 
         def pooled(end: Callable[[Interval], float | None]) -> float | None:
             ends = [(share, end(part)) for share, part in parts]

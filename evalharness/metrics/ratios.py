@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from evalharness.metrics.calibrated import Calibrations, calibration_for
 from evalharness.metrics.catalogue import MetricSpec
-from evalharness.metrics.measurement import Measurement, two_bounds
-from evalharness.metrics.rates import IntervalAt, filled_outcomes
+from evalharness.metrics.measurement import IntervalAt, Measurement, prepared, two_bounds
+from evalharness.metrics.rates import filled_outcomes
 from evalharness.outcomes import Arm, Floats, OutcomeTable
-from evalharness.statistics import Interval, Side, quantile_interval, ratio_of_sums_interval
+from evalharness.statistics.quantiles import OrderedSample
+from evalharness.statistics.ratios import RatioOfSums
 
 
 @dataclass(frozen=True)
@@ -68,16 +70,8 @@ def sum_ratio(spec: MetricSpec, table: OutcomeTable, arm: Arm, calibrations: Cal
     usable = np.isfinite(least.above) & np.isfinite(least.below)
 
     def at(found: Sums) -> IntervalAt:
-        def interval(confidence: float, side: Side) -> Interval:
-            return ratio_of_sums_interval(
-                found.above[usable] * spec.scale,
-                found.below[usable],
-                clusters=clusters[usable],
-                confidence=confidence,
-                side=side,
-            )
-
-        return interval
+        above, below = found.above[usable] * spec.scale, found.below[usable]
+        return prepared(lambda: RatioOfSums.of(above, below, clusters=clusters[usable]).interval)
 
     return Measurement(
         metric=spec.name,
@@ -106,12 +100,7 @@ def latency_quantile(spec: MetricSpec, table: OutcomeTable, arm: Arm, quantile: 
     measured = bool(np.isfinite(values).any())
 
     def at(fill: float) -> IntervalAt:
-        filled = np.where(missing, fill, values)
-
-        def interval(confidence: float, side: Side) -> Interval:
-            return quantile_interval(filled, quantile, confidence=confidence, side=side)
-
-        return interval
+        return prepared(lambda: partial(OrderedSample.of(np.where(missing, fill, values)).interval, quantile))
 
     return Measurement(
         metric=spec.name,

@@ -58,21 +58,7 @@ def clustered_proportion_interval(
     Raises:
         InputError: empty, NaN, outcomes outside [0, 1], clusters of another length.
     """
-    y = vector(outcomes, "outcomes", low=0.0, high=1.0)
-    groups = clusters_of(clusters, y.size)
-    if groups.singletons and bool(np.isin(y, (0.0, 1.0)).all()):
-        return proportion_interval(float(y.sum()), y.size, confidence=confidence, side=side, method=method)
-    mean = float(y.mean())
-    below, above = tails(confidence, side)
-    size = _proportion_size(y, groups)
-    low = high = None
-    if below is not None:
-        n = _adjusted(size, y.size, below)
-        low = float(proportion_lower(mean * n, n, confidence=below, method=method))
-    if above is not None:
-        n = _adjusted(size, y.size, above)
-        high = float(proportion_upper(mean * n, n, confidence=above, method=method))
-    return Interval(mean, low, high, confidence, f"{method}-clustered", y.size, groups.count, size.note)
+    return ClusteredProportion.of(outcomes, clusters).interval(confidence, side, method=method)
 
 
 def clustered_mean_interval(
@@ -115,22 +101,7 @@ def clustered_paired_interval(
     Raises:
         InputError: empty, NaN, differences outside [-1, 1], clusters of another length.
     """
-    d = vector(differences, "differences", low=-1.0, high=1.0)
-    groups = clusters_of(clusters, d.size)
-    wins, losses = float(np.maximum(d, 0).sum()), float(np.maximum(-d, 0).sum())
-    whole = bool(np.isin(d, (-1.0, 0.0, 1.0)).all())
-    if groups.singletons and whole:
-        return paired_interval(wins, losses, d.size, confidence=confidence, side=side)
-    below, above = tails(confidence, side)
-    size = _paired_size(d, groups)
-    low = high = None
-    if below is not None:
-        n = _adjusted(size, d.size, below, capped=whole)
-        low = float(paired_lower(wins * n / d.size, losses * n / d.size, n, confidence=below))
-    if above is not None:
-        n = _adjusted(size, d.size, above, capped=whole)
-        high = float(paired_upper(wins * n / d.size, losses * n / d.size, n, confidence=above))
-    return Interval(float(d.mean()), low, high, confidence, "tango-clustered", d.size, groups.count, size.note)
+    return ClusteredDifference.of(differences, clusters).interval(confidence, side)
 
 
 def clustered_paired_p_value(
@@ -144,19 +115,7 @@ def clustered_paired_p_value(
     Raises:
         InputError: as `clustered_paired_interval`; a difference outside (-1, 1).
     """
-    d = vector(differences, "differences", low=-1.0, high=1.0)
-    groups = clusters_of(clusters, d.size)
-    if groups.singletons and bool(np.isin(d, (-1.0, 0.0, 1.0)).all()):
-        return paired_p_value(
-            float(np.count_nonzero(d > 0)), float(np.count_nonzero(d < 0)), d.size, difference, above=above
-        )
-    side: Side = "lower" if above else "upper"
-
-    def bound(confidence: float) -> float | None:
-        found = clustered_paired_interval(d, groups.codes, confidence=confidence, side=side)
-        return found.low if above else found.high
-
-    return p_value_by_inversion(bound, difference, above=above)
+    return ClusteredDifference.of(differences, clusters).p_value(difference, above=above)
 
 
 def effective_sample_size(outcomes: ArrayLike, clusters: ArrayLike | None = None, *, confidence: float = 0.95) -> float:
@@ -168,12 +127,114 @@ def effective_sample_size(outcomes: ArrayLike, clusters: ArrayLike | None = None
     Raises:
         InputError: as `clustered_proportion_interval`.
     """
-    y = vector(outcomes, "outcomes", low=0.0, high=1.0)
-    groups = clusters_of(clusters, y.size)
-    if groups.singletons and bool(np.isin(y, (0.0, 1.0)).all()):
-        return float(y.size)
-    size = _proportion_size(y, groups)
-    return _adjusted(size, y.size, check_confidence(confidence))
+    return ClusteredProportion.of(outcomes, clusters).effective_size(confidence)
+
+
+@dataclass(frozen=True, slots=True)
+class ClusteredProportion:
+    """What a proportion's intervals need to know of its outcomes: another confidence costs nothing more."""
+
+    n: int
+    """Outcomes."""
+    successes: float
+    """Their sum."""
+    mean: float
+    """Their mean."""
+    clusters: int
+    """Independent units."""
+    size: _Size | None
+    """What the outcomes are worth; None: every cluster is a single 0/1 observation."""
+
+    @classmethod
+    def of(cls, outcomes: ArrayLike, clusters: ArrayLike | None = None) -> ClusteredProportion:
+        """Prepare `clustered_proportion_interval` and `effective_sample_size`.
+
+        Raises:
+            InputError: empty, NaN, outcomes outside [0, 1], clusters of another length.
+        """
+        y = vector(outcomes, "outcomes", low=0.0, high=1.0)
+        groups = clusters_of(clusters, y.size)
+        plain = groups.singletons and bool(((y == 0.0) | (y == 1.0)).all())
+        size = None if plain else _proportion_size(y, groups)
+        return cls(y.size, float(y.sum()), float(y.mean()), groups.count, size)
+
+    def interval(
+        self, confidence: float = 0.95, side: Side = "two-sided", *, method: ProportionMethod = "clopper-pearson"
+    ) -> Interval:
+        """See `clustered_proportion_interval`."""
+        if self.size is None:
+            return proportion_interval(self.successes, self.n, confidence=confidence, side=side, method=method)
+        below, above = tails(confidence, side)
+        low = high = None
+        if below is not None:
+            n = _adjusted(self.size, self.n, below)
+            low = float(proportion_lower(self.mean * n, n, confidence=below, method=method))
+        if above is not None:
+            n = _adjusted(self.size, self.n, above)
+            high = float(proportion_upper(self.mean * n, n, confidence=above, method=method))
+        return Interval(self.mean, low, high, confidence, f"{method}-clustered", self.n, self.clusters, self.size.note)
+
+    def effective_size(self, confidence: float = 0.95) -> float:
+        """See `effective_sample_size`."""
+        return float(self.n) if self.size is None else _adjusted(self.size, self.n, check_confidence(confidence))
+
+
+@dataclass(frozen=True, slots=True)
+class ClusteredDifference:
+    """What the intervals for a mean of paired differences need to know of them."""
+
+    n: int
+    """Pairs."""
+    wins: float
+    """Sum of the positive differences."""
+    losses: float
+    """Sum of the negative ones, without their sign."""
+    mean: float
+    """Mean difference."""
+    whole: bool
+    """Whether every difference is -1, 0 or 1."""
+    clusters: int
+    """Independent units."""
+    size: _Size | None
+    """What the pairs are worth; None: every cluster is a single whole difference."""
+
+    @classmethod
+    def of(cls, differences: ArrayLike, clusters: ArrayLike | None = None) -> ClusteredDifference:
+        """Prepare `clustered_paired_interval`.
+
+        Raises:
+            InputError: empty, NaN, differences outside [-1, 1], clusters of another length.
+        """
+        d = vector(differences, "differences", low=-1.0, high=1.0)
+        groups = clusters_of(clusters, d.size)
+        wins, losses = float(np.maximum(d, 0).sum()), float(np.maximum(-d, 0).sum())
+        whole = bool(((d == -1.0) | (d == 0.0) | (d == 1.0)).all())
+        size = None if groups.singletons and whole else _paired_size(d, groups)
+        return cls(d.size, wins, losses, float(d.mean()), whole, groups.count, size)
+
+    def interval(self, confidence: float = 0.95, side: Side = "two-sided") -> Interval:
+        """See `clustered_paired_interval`."""
+        if self.size is None:
+            return paired_interval(self.wins, self.losses, self.n, confidence=confidence, side=side)
+        below, above = tails(confidence, side)
+        low = high = None
+        if below is not None:
+            n = _adjusted(self.size, self.n, below, capped=self.whole)
+            low = float(paired_lower(self.wins * n / self.n, self.losses * n / self.n, n, confidence=below))
+        if above is not None:
+            n = _adjusted(self.size, self.n, above, capped=self.whole)
+            high = float(paired_upper(self.wins * n / self.n, self.losses * n / self.n, n, confidence=above))
+        return Interval(self.mean, low, high, confidence, "tango-clustered", self.n, self.clusters, self.size.note)
+
+    def p_value(self, difference: float, *, above: bool) -> float:
+        """See `clustered_paired_p_value`."""
+        if self.size is None:
+            return paired_p_value(self.wins, self.losses, self.n, difference, above=above)
+
+        def bound(confidence: float) -> float | None:
+            return self.interval(confidence, "lower").low if above else self.interval(confidence, "upper").high
+
+        return p_value_by_inversion(bound, difference, above=above)
 
 
 def robust_variance(cluster_sums: Vector) -> float:

@@ -17,8 +17,9 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
 from evalharness.statistics._inputs import Clusters, Vector, clusters_of, vector
-from evalharness.statistics.clustered import clustered_paired_interval, t_quantile
+from evalharness.statistics.clustered import ClusteredDifference, t_quantile
 from evalharness.statistics.interval import Interval, OneSide, Side, check_confidences, tails, without_bounds
+from evalharness.statistics.multiplicity import p_value_by_inversion
 from evalharness.statistics.paired import PairedMethod, paired_bound
 from evalharness.statistics.power_tuning import Contributions, Tuned, guarded_bound, power_tuned
 from evalharness.statistics.proportions import proportion_lower, proportion_upper
@@ -119,34 +120,92 @@ def ppi_paired_interval(
     Raises:
         InputError: empty, NaN, outside [-1, 1], lengths that differ, weights not above 0.
     """
-    f = vector(judged_difference_all, "judged_difference_all", low=-1.0, high=1.0)
-    mask = np.asarray(labelled_mask)
-    if mask.dtype != np.bool_ or mask.shape != f.shape:
-        raise InputError(f"labelled_mask must hold {f.size} booleans, got {mask.dtype} of shape {mask.shape}")
-    y = vector(true_difference_labelled, "true_difference_labelled", low=-1.0, high=1.0, length=int(mask.sum()))
-    groups = clusters_of(clusters, f.size)
-    sample = _Sample.make(f, mask, y, weights, groups)
-    units = int(np.unique(groups.codes[mask]).size)
-    if units < MINIMUM_LABELLED_UNITS:
-        note = f"{units} independent labelled prompts: need at least {MINIMUM_LABELLED_UNITS}"
-        return without_bounds(None, confidence, "ppi-paired", f.size, note, clusters=groups.count)
-    estimate = sample.power_tuned()
-    weight = float(estimate.weight)
-    if weight < USEFUL_JUDGE and weights is None:
-        alone = clustered_paired_interval(y, groups.codes[mask], confidence=confidence, side=side)
-        note = f"the judge does not help (tuning weight {weight:.2f}): labels alone"
-        return Interval(
-            alone.value, alone.low, alone.high, confidence, "labels-only-" + alone.method, y.size, units, note
+    sample = PoweredDifference.of(
+        judged_difference_all, labelled_mask, true_difference_labelled, weights, clusters=clusters
+    )
+    return sample.interval(confidence, side)
+
+
+@dataclass(frozen=True, slots=True)
+class PoweredDifference:
+    """What `ppi_paired_interval` needs to know of the prompts: another confidence costs nothing more."""
+
+    n: int
+    """Prompts."""
+    clusters: int
+    """Independent ones."""
+    labels: int
+    """Labelled prompts."""
+    labelled_units: int
+    """Independent ones among them."""
+    effective_labels: float
+    """Labelled units after unequal weights (Kish)."""
+    estimate: Tuned
+    """The power-tuned estimate."""
+    alone: ClusteredDifference | None
+    """The labels alone, where the judge does not help."""
+
+    @classmethod
+    def of(
+        cls,
+        judged_difference_all: ArrayLike,
+        labelled_mask: ArrayLike,
+        true_difference_labelled: ArrayLike,
+        weights: ArrayLike | None = None,
+        *,
+        clusters: ArrayLike | None = None,
+    ) -> PoweredDifference:
+        """Prepare `ppi_paired_interval`.
+
+        Raises:
+            InputError: empty, NaN, outside [-1, 1], lengths that differ, weights not above 0.
+        """
+        f = vector(judged_difference_all, "judged_difference_all", low=-1.0, high=1.0)
+        mask = np.asarray(labelled_mask)
+        if mask.dtype != np.bool_ or mask.shape != f.shape:
+            raise InputError(f"labelled_mask must hold {f.size} booleans, got {mask.dtype} of shape {mask.shape}")
+        y = vector(true_difference_labelled, "true_difference_labelled", low=-1.0, high=1.0, length=int(mask.sum()))
+        groups = clusters_of(clusters, f.size)
+        sample = _Sample.make(f, mask, y, weights, groups)
+        estimate = sample.power_tuned()
+        helps = float(estimate.weight) >= USEFUL_JUDGE or weights is not None
+        return cls(
+            n=f.size,
+            clusters=groups.count,
+            labels=y.size,
+            labelled_units=sample.labelled_units,
+            effective_labels=sample.effective_labels,
+            estimate=estimate,
+            alone=None if helps else ClusteredDifference.of(y, groups.codes[mask]),
         )
-    value = min(1.0, max(-1.0, float(estimate.value)))
-    below, above = tails(confidence, side)
-    labelled = sample.effective_labels
-    low = high = None
-    if below is not None:
-        low = float(guarded_bound(estimate, labelled, units, confidence=below, side="lower"))
-    if above is not None:
-        high = float(guarded_bound(estimate, labelled, units, confidence=above, side="upper"))
-    return Interval(value, low, high, confidence, "ppi-paired", f.size, groups.count, _note(y.size, weight))
+
+    def interval(self, confidence: float = 0.95, side: Side = "two-sided") -> Interval:
+        """See `ppi_paired_interval`."""
+        units, weight = self.labelled_units, float(self.estimate.weight)
+        if units < MINIMUM_LABELLED_UNITS:
+            note = f"{units} independent labelled prompts: need at least {MINIMUM_LABELLED_UNITS}"
+            return without_bounds(None, confidence, "ppi-paired", self.n, note, clusters=self.clusters)
+        if self.alone is not None:
+            alone = self.alone.interval(confidence, side)
+            note = f"the judge does not help (tuning weight {weight:.2f}): labels alone"
+            method = "labels-only-" + alone.method
+            return Interval(alone.value, alone.low, alone.high, confidence, method, self.labels, units, note)
+        value = min(1.0, max(-1.0, float(self.estimate.value)))
+        below, above = tails(confidence, side)
+        low = high = None
+        if below is not None:
+            low = float(guarded_bound(self.estimate, self.effective_labels, units, confidence=below, side="lower"))
+        if above is not None:
+            high = float(guarded_bound(self.estimate, self.effective_labels, units, confidence=above, side="upper"))
+        return Interval(value, low, high, confidence, "ppi-paired", self.n, self.clusters, _note(self.labels, weight))
+
+    def p_value(self, difference: float, *, above: bool) -> float:
+        """Smallest alpha at which the one-sided bound excludes ``difference``; the claim: above (else below) it."""
+
+        def bound(confidence: float) -> float | None:
+            return self.interval(confidence, "lower").low if above else self.interval(confidence, "upper").high
+
+        return p_value_by_inversion(bound, difference, above=above)
 
 
 def ppi_paired_bound(

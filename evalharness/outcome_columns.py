@@ -1,0 +1,131 @@
+"""The columns of an outcome table, and how any column becomes one of them.
+
+Columns (the Parquet schema; a documented file format):
+
+=================  =========================================================================================
+``arm``            ``candidate``, ``incumbent`` or ``anchor`` (a fixed earlier version)
+``phase``          ``quality`` (scored answers) or ``latency`` (the pass of its own; its answers are not scored)
+``set_kind``       ``golden``, ``adversarial`` or ``false_refusal``
+``set_name``       name of the set
+``prompt_id``      id of the prompt within its set
+``prompt_digest``  digest of the prompt's content
+``repeat``         0, 1, ...
+``cluster``        the randomised unit: rows that share it never count as independent
+``error``          error kind of a failed request; null otherwise
+``outcome``        1.0 / 0.0 / null (unscored or failed): did the event that the set's rate counts happen?
+                   golden: the answer passed; adversarial: it violated; false_refusal: it refused
+``score``          the judge's score in [0, 1]; null where there is none
+``scored_by``      ``judge``, ``checker`` or ``import``; null where nothing scored it
+``rubric``         id of the rubric that the judge applied; null where no judge did
+``label``          true outcome, where it is known (same meaning as ``outcome``); null otherwise
+``label_p``        probability with which the row was chosen for labelling; null where it was not eligible
+``adjudicated``    for flagged answers of safety sets: 1.0 confirmed, 0.0 refuted, null unresolved
+``ttft_s``         time to first token, seconds
+``tpot_s``         mean time per output token after the first, seconds
+``e2e_s``          end-to-end time, seconds
+``prompt_tokens``  as the server counted
+``output_tokens``  as the server counted
+``usd``            cost of the request, USD
+``dim.NAME``       one column per cell dimension: ``dim.tier``, ``dim.length_bucket``, ``dim.category``...
+=================  =========================================================================================
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+
+from evalharness.text_columns import TEXT, TextColumn
+from golden_sets.errors import InputError
+
+Floats = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.int64]
+Number = TypeVar("Number", bound=np.generic)
+
+TEXT_COLUMNS = (
+    "arm",
+    "phase",
+    "set_kind",
+    "set_name",
+    "prompt_id",
+    "prompt_digest",
+    "cluster",
+    "error",
+    "scored_by",
+    "rubric",
+)
+NUMBER_COLUMNS = (
+    "outcome",
+    "score",
+    "label",
+    "label_p",
+    "adjudicated",
+    "ttft_s",
+    "tpot_s",
+    "e2e_s",
+    "prompt_tokens",
+    "output_tokens",
+    "usd",
+)
+REQUIRED_COLUMNS = (*TEXT_COLUMNS, *NUMBER_COLUMNS, "repeat")
+DIMENSION_PREFIX = "dim."
+SET_KEYS = {"set": "set_kind", "set_name": "set_name"}
+"""Keys of a policy's ``where`` that speak of the set rather than of a dimension."""
+
+ALWAYS_FILLED = ("arm", "phase", "set_kind", "set_name", "prompt_id", "cluster")
+IN_UNIT_INTERVAL = ("outcome", "score", "label", "label_p", "adjudicated")
+KEY = ("arm", "phase", "set_name", "prompt_id")
+"""With ``repeat``, what no two rows share, and the order of rows in a file."""
+
+
+def is_text(name: str) -> bool:
+    """Whether a column of this name holds text."""
+    return name in TEXT_COLUMNS or name.startswith(DIMENSION_PREFIX)
+
+
+def text_column(column: Any) -> TextColumn:
+    """Text as the table keeps it, from a pandas series or an Arrow column."""
+    if isinstance(column, TextColumn):
+        return column
+    return TextColumn.of(pa.array(column.astype("string"), TEXT) if isinstance(column, pd.Series) else column)
+
+
+def number_column(name: str, column: Any) -> Floats:
+    """Numbers as the table keeps them, null as NaN, from a pandas series, an Arrow column or an array.
+
+    Raises:
+        InputError: something that is no number.
+    """
+    try:
+        if isinstance(column, pd.Series):
+            column = pd.to_numeric(column).to_numpy(dtype=np.float64, na_value=np.nan, copy=True)
+        elif isinstance(column, pa.Array | pa.ChunkedArray):
+            column = column.cast(pa.float64()).to_numpy(zero_copy_only=False)
+        return unchanging(np.asarray(column, dtype=np.float64))
+    except (ValueError, TypeError, NotImplementedError) as error:  # pyarrow's errors are of these kinds
+        raise InputError(f"column '{name}' holds something that is not a number ({error})") from error
+
+
+def repeat_column(column: Any) -> Integers:
+    """Numbers of repeats as the table keeps them, null as 0.
+
+    Raises:
+        InputError: something that is no whole number.
+    """
+    numbers = number_column("repeat", column)
+    whole = np.where(np.isnan(numbers), 0.0, numbers)
+    bad = np.flatnonzero((whole != np.floor(whole)) | (np.abs(whole) > 2**53))
+    if bad.size:
+        raise InputError(f"column 'repeat' holds {whole[bad[0]]:g}", do="number the samples of a prompt 0, 1, 2...")
+    return unchanging(whole.astype(np.int64))
+
+
+def unchanging(array: npt.NDArray[Number]) -> npt.NDArray[Number]:
+    """The array, to be read only."""
+    view = array.view()
+    view.flags.writeable = False
+    return view
