@@ -239,7 +239,7 @@ def ppi_paired_bound(
         raise InputError("counts must be finite and at least 0")
     shape = np.broadcast_shapes(rest.shape[:-1], table.shape[:-2])
     labels = np.broadcast_to(table.sum(axis=(-2, -1)), shape)
-    estimate = power_tuned(_units_of(rest, table, shape), squared_shares=1.0 / np.maximum(labels, 1.0))
+    estimate = power_tuned(table_contributions(rest, table, shape), squared_shares=1.0 / np.maximum(labels, 1.0))
     enough = labels >= MINIMUM_LABELLED_UNITS
     counted = np.maximum(labels, 2.0)
     bound = guarded_bound(estimate, counted, counted, confidence=levels, side=side)
@@ -258,8 +258,8 @@ def ppi_paired_bound(
 _DIFFERENCES = np.array([-1.0, 0.0, 1.0])
 
 
-def _units_of(rest: Vector, table: Vector, shape: tuple[int, ...]) -> Contributions:
-    """Contributions by kind of prompt: three without a label, nine with one."""
+def table_contributions(rest: Vector, table: Vector, shape: tuple[int, ...]) -> Contributions:
+    """Contributions by kind of prompt, three without a label and nine with one, for tables as in `ppi_paired_bound`."""
     judged, truth = np.repeat(_DIFFERENCES, 3), np.tile(_DIFFERENCES, 3)
     cells = np.broadcast_to(table.reshape(*table.shape[:-2], 9), (*shape, 9))
     rest = np.broadcast_to(rest, (*shape, 3))
