@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from evalharness.statistics import Spending
+from evalharness.spending import Spending
 from golden_sets.digests import Digest
 from golden_sets.records import Record, SetKind
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence, Sized
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -64,6 +65,7 @@ def gate(
     _require_anchor(policy, evidence)
     applies = plan is not None and plan.policy_digest == policy.digest
     if plan is not None and applies:
+        _require_whole(policy, plan, joined.outcomes)
         course = follow(
             policy,
             plan,
@@ -145,6 +147,28 @@ def _plan_of(measured: Measured) -> Plan | None:
             do="keep the plan's file beside the evidence, or evaluate again",
         )
     return plan
+
+
+def _require_whole(policy: Policy, plan: Plan, table: OutcomeTable) -> None:
+    """A plan must hold every check in every cell, at the error rate that the policy gives its attempt.
+
+    Raises:
+        InputError: it does not.
+    """
+    if not math.isclose(plan.alpha, policy.alpha_of(plan.attempt), rel_tol=1e-12):
+        raise InputError(
+            f"the plan spends alpha {plan.alpha:g}; policy '{policy.name}' gives attempt {plan.attempt} "
+            f"{policy.alpha_of(plan.attempt):g}",
+            do="plan again",
+        )
+    planned = {cell.check.split("/")[0] for cell in plan.cells}
+    found = {check.id for check in policy.checks} - planned
+    for check in policy.checks:
+        rows = rows_for(check.spec, table, check.where).arm("candidate")
+        names = ("/".join([check.id, *cell.values()]) for cell in rows.cells(check.each)) if len(rows) else ()
+        found |= {name for name in names if name not in plan.by_check}
+    if found:
+        raise InputError(f"the plan does not hold {', '.join(sorted(found))}", do="plan again")
 
 
 def _require_anchor(policy: Policy, evidence: Evidence) -> None:

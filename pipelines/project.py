@@ -15,7 +15,7 @@ from evalharness.candidate import Candidate
 from evalharness.candidate_files import load_candidate
 from evalharness.judging.judge import Judge, load_judge
 from evalharness.plan import LatencyLoad
-from evalharness.statistics import Spending
+from evalharness.spending import Spending
 from gates.policy import PolicyFile, load_policy
 from golden_sets.errors import InputError
 from golden_sets.reading import LoadedSet, read_set

@@ -23,6 +23,7 @@ from typing import Literal
 import numpy as np
 
 from evalharness.evidence import Calibration
+from evalharness.outcomes import ARMS, Arm
 from evalharness.statistics import cohen_kappa
 from evalharness.statistics.clustered import effective_sample_size
 from golden_sets.errors import InputError
@@ -36,7 +37,7 @@ CONFIDENCE = 0.95
 class LabelledVerdict:
     """One labelled answer: did the event that its set's rate counts happen, and what did the judge say?"""
 
-    arm: Literal["candidate", "incumbent", "control"]
+    arm: Arm | Literal["control"]
     """Whose answer it is."""
     unit: str
     """The randomised unit: answers that share it do not count as independent."""
@@ -94,7 +95,7 @@ def calibrate(
         label_source=label_source,
         by_arm={
             arm: _plain([row for row in (*run, *planted) if row.arm == arm])
-            for arm in ("candidate", "incumbent", "control")
+            for arm in (*ARMS, "control")
             if any(row.arm == arm for row in (*run, *planted))
         },
     )

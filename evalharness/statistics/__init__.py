@@ -3,6 +3,7 @@
 Every interval function returns an `Interval`; a bound that cannot be given is None and the note says why.
 """
 
+from evalharness.spending import Spending
 from evalharness.statistics.agreement import cohen_kappa, kappa_interval
 from evalharness.statistics.clustered import (
     clustered_mean_interval,
@@ -36,7 +37,6 @@ from evalharness.statistics.ratios import log_ratio_interval, ratio_of_sums_inte
 from evalharness.statistics.sequential import (
     Boundaries,
     Crossing,
-    Spending,
     boundaries,
     crossing,
     drift_for_power,
@@ -53,8 +53,9 @@ from evalharness.statistics.sequential_design import (
 from evalharness.statistics.sequential_levels import design_for, look_alphas, overall_level
 from evalharness.statistics.sizing import (
     Direction,
-    labels_for_margin,
+    limit_at_looks,
     power_for_limit,
+    power_for_limit_at_looks,
     power_for_margin,
     powers_for_limit,
     powers_for_margin,
@@ -62,6 +63,12 @@ from evalharness.statistics.sizing import (
     size_for_limit,
     size_for_margin,
     textbook_size,
+)
+from evalharness.statistics.sizing_judged import (
+    labels_for_limit,
+    labels_for_margin,
+    power_for_judged_limit,
+    power_for_judged_margin,
 )
 from evalharness.statistics.tango import paired_lower, paired_upper, tango_z
 from evalharness.statistics.violations import violation_lower, violation_upper, violation_upper_bound
@@ -99,7 +106,9 @@ __all__ = [
     "holm",
     "inflation",
     "kappa_interval",
+    "labels_for_limit",
     "labels_for_margin",
+    "limit_at_looks",
     "log_ratio_interval",
     "look_alphas",
     "mean_sequence",
@@ -113,7 +122,10 @@ __all__ = [
     "paired_p_values",
     "paired_sequence_interval",
     "paired_upper",
+    "power_for_judged_limit",
+    "power_for_judged_margin",
     "power_for_limit",
+    "power_for_limit_at_looks",
     "power_for_margin",
     "powers_for_limit",
     "powers_for_margin",

@@ -16,16 +16,13 @@ import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from scipy import optimize, special
 
+from evalharness.spending import Spending
 from evalharness.statistics._inputs import Vector, vector
 from golden_sets.errors import InputError
-
-Spending = Literal["obrien-fleming", "pocock", "linear", "quadratic", "cubic"]
-"""How alpha is spent: ``obrien-fleming`` almost all at the end, ``pocock`` early; t, t^2 and t^3 lie between."""
 
 _POWERS: dict[str, int] = {"linear": 1, "quadratic": 2, "cubic": 3}
 _REACH = 8.0

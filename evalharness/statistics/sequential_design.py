@@ -15,13 +15,13 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import optimize, special, stats
 
+from evalharness.spending import Spending
 from evalharness.statistics._inputs import Vector, rate
 from evalharness.statistics.sequential import (
     NEVER,
     Boundaries,
     Crossing,
     Path,
-    Spending,
     boundaries,
     crossing,
     drift_for_power,

@@ -16,8 +16,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import interpolate, special
 
+from evalharness.spending import Spending
 from evalharness.statistics._inputs import Vector
-from evalharness.statistics.sequential import Spending, boundaries
+from evalharness.statistics.sequential import boundaries
 from evalharness.statistics.sequential_design import SequentialDesign, design_sequence
 from golden_sets.errors import InputError
 
