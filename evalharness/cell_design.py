@@ -26,8 +26,8 @@ ASSUMED_SPECIFICITY = 0.9
 """The judge's specificity, where it was not measured."""
 ASSUMED_POSITIVES = 100
 """Labelled events (positive controls) that a judge's sensitivity is assumed to rest on, where the project has none."""
-MOST_INFLATED = 1.15
-"""The most that looks may add to the size of a plan with one."""
+LEAST_INFLATED, MOST_INFLATED = 0.95, 1.15
+"""Least and most that a plan with looks takes of the size with one."""
 
 
 @dataclass(frozen=True)
@@ -91,10 +91,15 @@ class CellDesign:
         requirement, looks = self.requirement, self.looks
         design = design_for(looks.fractions, requirement.alpha, requirement.power, looks.spending, looks.futility)
         n, most = math.ceil(design.inflation * fixed - 1e-9), math.floor(MOST_INFLATED * fixed)
-        # Exact power is a saw-tooth: a little more may be wanted than the normal theory says.
-        while n < most and self._exact(n) and (self.power(n) or 0.0) < requirement.power:
-            n = min(most, math.ceil(1.01 * n))
-        return n
+        if not self._exact(most):
+            return n
+        # Exact power is a saw-tooth, and looks at few prompts are far from normal theory: the first n that will do.
+        best = (0.0, n)
+        n = math.floor(LEAST_INFLATED * fixed)
+        while best[0] < requirement.power and n <= most:
+            best = max(best, (self.power(n) or 0.0, n))
+            n = math.ceil(1.01 * n)
+        return best[1]
 
     def sizes_at(self, n: int) -> tuple[int, ...]:
         """Prompts at each look; they never shrink, and the last is ``n``."""

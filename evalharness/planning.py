@@ -45,8 +45,8 @@ CLEAR = 2.0
 """A clearly better candidate: so many times as far from the limit as a check is sized for."""
 CERTAIN = 0.995
 """Power up to which a check takes prompts that are asked anyway."""
-_LEAST_POWER, _MOST_POWER, _STEP = 0.5, 0.999, 0.001
-_LADDER = (0.9, 0.95, 0.98, 0.99, 0.995, 0.999)
+_POWERS = (*(round(0.5 + 0.005 * step, 3) for step in range(100)), 0.999)
+"""Powers that a check may be sized for: few, because looks are designed anew for each."""
 
 
 @dataclass(frozen=True)
@@ -178,13 +178,14 @@ def _for_joint_power(drafts: Sequence[_Draft], allocation: Allocation, inputs: P
     def enough(which: Sequence[_Draft], power: float) -> bool:
         return joint_power(_cells(which, power, allocation, inputs)) >= inputs.joint_power
 
-    if not enough(once, _MOST_POWER):
+    if not enough(once, _POWERS[-1]):
         return _cells(drafts, equal, allocation, inputs)
-    low, high = _LEAST_POWER, _MOST_POWER
-    while high - low > _STEP:
-        middle = (low + high) / 2
-        low, high = (low, middle) if enough(once, middle) else (middle, high)
-    for power in (round(high, 3), *(p for p in _LADDER if p > high)) if enough(drafts, _LADDER[-1]) else ():
+    low, high = 0, len(_POWERS) - 1
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if enough(once, _POWERS[middle]) else (middle + 1, high)
+    least = _POWERS[low]
+    for power in sorted({*_POWERS[low : low + 3], *_POWERS[low + 3 : low + 15 : 3], max(least, round(equal, 6))}):
         if enough(drafts, power):
             return _cells(drafts, power, allocation, inputs)
     return _cells(drafts, equal, allocation, inputs)
