@@ -25,7 +25,8 @@ from evalharness.statistics.interval import Interval, OneSide, Side
 from evalharness.statistics.multiplicity import holm, p_value_by_inversion
 from evalharness.statistics.paired import PairedMethod, paired_bound, paired_interval, paired_p_value
 from evalharness.statistics.paired_tables import paired_p_values
-from evalharness.statistics.prediction_powered import ppi_mean_interval, ppi_paired_bound, ppi_paired_interval
+from evalharness.statistics.prediction_powered import ppi_mean_interval, ppi_paired_interval
+from evalharness.statistics.prediction_powered_tables import ppi_paired_bound
 from evalharness.statistics.proportions import (
     ProportionMethod,
     proportion_interval,

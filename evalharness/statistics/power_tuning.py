@@ -75,12 +75,7 @@ def power_tuned(units: Contributions, *, squared_shares: ArrayLike) -> Tuned:
 def guarded_bound(
     estimate: Tuned, labels: ArrayLike, units: ArrayLike, *, confidence: ArrayLike, side: OneSide
 ) -> Vector:
-    """One-sided bounds of a difference in [-1, 1]: the estimate -/+ the root h of h^2 = t^2 V + t^2 k h.
-
-    k is the size of an event that pulls the estimate towards the bound: the third over the second moment of the
-    residuals in that direction, with z^2 pseudo-events of one whole label. Rare one-sided events make V grow with the
-    distance from the estimate (k = 1 / m, Wilson and Tango); many balanced ones do not (k = 0, normal theory). Below
-    50 % confidence h is negative, like that of every one-sided bound.
+    """One-sided bounds of a difference in [-1, 1]: the estimate -/+ its `guarded_half_width`.
 
     Args:
         estimate: the power-tuned estimate.
@@ -89,12 +84,44 @@ def guarded_bound(
         confidence: one-sided, in (0, 1).
         side: lower or upper.
     """
+    sign = -1.0 if side == "lower" else 1.0
+    half = guarded_half_width(
+        estimate.variance, estimate.second, sign * estimate.third, labels, units, confidence=confidence
+    )
+    return np.asarray(np.clip(np.clip(estimate.value, -1.0, 1.0) + sign * half, -1.0, 1.0), dtype=np.float64)
+
+
+def guarded_half_width(
+    variance: ArrayLike,
+    second: ArrayLike,
+    third: ArrayLike,
+    labels: ArrayLike,
+    units: ArrayLike,
+    *,
+    confidence: ArrayLike,
+) -> Vector:
+    """The root h of h^2 = t^2 V + t^2 k h.
+
+    k is the size of an event that pulls the estimate towards the bound: the third over the second moment of the
+    residuals in that direction, with z^2 pseudo-events of one whole label. Rare one-sided events make V grow with the
+    distance from the estimate (k = 1 / m, Wilson and Tango); many balanced ones do not (k = 0, normal theory). Below
+    50 % confidence h is negative, like that of every one-sided bound.
+
+    Args:
+        variance: V.
+        second: sum of squared residuals.
+        third: sum of cubed residuals, positive when the large ones lie on the side of the bound.
+        labels: (effective) number of labels, m.
+        units: independent labelled units; t has one degree of freedom less.
+        confidence: one-sided, in (0, 1).
+
+    Raises:
+        InputError: confidence outside (0, 1).
+    """
     levels = check_confidences(confidence)
     t, z = special.stdtrit(np.asarray(units) - 1, levels), special.ndtri(levels)
-    unit, sign = 1.0 / np.asarray(labels), -1.0 if side == "lower" else 1.0
-    pseudo = z * z
-    weight = estimate.second + pseudo * unit**2
-    skew = np.maximum(0.0, sign * estimate.third + pseudo * unit**3) / np.where(weight > 0, weight, 1.0)
+    unit, pseudo = 1.0 / np.asarray(labels), z * z
+    weight = np.asarray(second) + pseudo * unit**2
+    skew = np.maximum(0.0, np.asarray(third) + pseudo * unit**3) / np.where(weight > 0, weight, 1.0)
     shift = t * t * skew
-    half = np.copysign((shift + np.sqrt(shift**2 + 4 * t * t * estimate.variance)) / 2, z)
-    return np.asarray(np.clip(np.clip(estimate.value, -1.0, 1.0) + sign * half, -1.0, 1.0), dtype=np.float64)
+    return np.asarray(np.copysign((shift + np.sqrt(shift**2 + 4 * t * t * np.asarray(variance))) / 2, z))

@@ -8,6 +8,7 @@ Statistician 56 (2002) 149 (the saw-tooth of exact binomial power).
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
@@ -17,6 +18,7 @@ from scipy import special, stats
 from evalharness.statistics._inputs import Vector, rate
 from evalharness.statistics.interval import check_confidence
 from evalharness.statistics.proportions import ProportionMethod, proportion_lower, proportion_upper
+from evalharness.statistics.sequential_design import BinomialPath, binomial_path, floor_counts
 from evalharness.statistics.tango import null_variance
 from golden_sets.errors import InputError
 
@@ -33,7 +35,7 @@ def textbook_size(rate_: float, half_width: float, confidence: float = 0.95) -> 
     Raises:
         InputError: rate outside [0, 1], half-width or confidence outside (0, 1).
     """
-    p, h = rate(rate_, "rate"), _open_unit(half_width, "half_width")
+    p, h = rate(rate_, "rate"), open_unit(half_width, "half_width")
     z = float(special.ndtri((1 + check_confidence(confidence)) / 2))
     return max(1, math.ceil(z * z * p * (1 - p) / (h * h) - 1e-9))
 
@@ -46,7 +48,7 @@ def size_for_half_width(
     Raises:
         InputError: rate outside [0, 1], half-width or confidence outside (0, 1), or more than 10 million needed.
     """
-    p, h = rate(rate_, "rate"), _open_unit(half_width, "half_width")
+    p, h = rate(rate_, "rate"), open_unit(half_width, "half_width")
     tail = (1 + check_confidence(confidence)) / 2
 
     def wide(n: int) -> bool:
@@ -85,9 +87,9 @@ def powers_for_limit(
     sizes = np.asarray(n, dtype=np.int64)
     if (sizes < 1).any():
         raise InputError("n must be at least 1")
-    edge, true = _as_floor(_open_unit(limit, "limit"), rate(true_rate, "true_rate"), direction)
+    edge, true = _as_floor(open_unit(limit, "limit"), rate(true_rate, "true_rate"), direction)
     # The bound clears a floor at k successes exactly when P(Bin(n, floor) >= k) <= alpha.
-    needed = stats.binom.isf(_open_unit(alpha, "alpha"), sizes, edge) + 1
+    needed = stats.binom.isf(open_unit(alpha, "alpha"), sizes, edge) + 1
     return np.asarray(stats.binom.sf(needed - 1, sizes, true), dtype=np.float64)
 
 
@@ -102,14 +104,14 @@ def size_for_limit(
     Raises:
         InputError: a true rate on the wrong side of the limit, or so close that more than 10 million are needed.
     """
-    edge, true = _as_floor(_open_unit(limit, "limit"), rate(true_rate, "true_rate"), direction)
-    _open_unit(power, "power")
+    edge, true = _as_floor(open_unit(limit, "limit"), rate(true_rate, "true_rate"), direction)
+    open_unit(power, "power")
     if true <= edge:
         raise InputError(
             f"a true rate of {true_rate} cannot prove a {direction} of {limit}",
             do="the true rate must lie on the passing side of the limit",
         )
-    z_alpha, z_power = -float(special.ndtri(_open_unit(alpha, "alpha"))), max(0.0, float(special.ndtri(power)))
+    z_alpha, z_power = -float(special.ndtri(open_unit(alpha, "alpha"))), max(0.0, float(special.ndtri(power)))
     spread = z_alpha * math.sqrt(edge * (1 - edge)) + z_power * math.sqrt(true * (1 - true))
     without_failures = math.log(alpha) / math.log(edge)
     first = math.ceil(max((spread / (true - edge)) ** 2, without_failures))
@@ -151,12 +153,12 @@ def powers_for_margin(
     pairs = np.asarray(n, dtype=np.float64)
     if not (pairs >= 1).all():
         raise InputError("n must be at least 1")
-    _open_unit(margin, "margin")
-    psi = _discordance(discordance, true_difference)
+    open_unit(margin, "margin")
+    psi = discordance_of(discordance, true_difference)
     wins, losses = (psi + true_difference) / 2, (psi - true_difference) / 2
     null = np.sqrt(null_variance(wins * pairs, losses * pairs, pairs, -margin) / pairs)
     true = np.sqrt(max(psi - true_difference**2, 1e-12) / pairs)
-    z = -float(special.ndtri(_open_unit(alpha, "alpha")))
+    z = -float(special.ndtri(open_unit(alpha, "alpha")))
     return np.asarray(special.ndtr((true_difference + margin - z * null) / true), dtype=np.float64)
 
 
@@ -170,11 +172,11 @@ def size_for_margin(
     Raises:
         InputError: a true difference at or below -margin, or more than 10 million pairs needed.
     """
-    psi = _discordance(discordance, true_difference)
-    gap = _open_unit(margin, "margin") + true_difference
+    psi = discordance_of(discordance, true_difference)
+    gap = open_unit(margin, "margin") + true_difference
     if gap <= 0:
         raise InputError(f"a true difference of {true_difference} cannot be proved to lie above -{margin}")
-    z = float(special.ndtri(_open_unit(power, "power"))) - float(special.ndtri(_open_unit(alpha, "alpha")))
+    z = float(special.ndtri(open_unit(power, "power"))) - float(special.ndtri(open_unit(alpha, "alpha")))
 
     def weak(n: int) -> bool:
         return power_for_margin(n, margin, discordance, true_difference=true_difference, alpha=alpha) < power
@@ -191,44 +193,51 @@ def size_for_margin(
     return high
 
 
-def labels_for_margin(
-    n: int,
-    margin: float,
-    discordance: float,
+def power_for_limit_at_looks(
+    sizes: Sequence[int],
+    limit: float,
+    true_rate: float,
     *,
-    sensitivity: float,
-    specificity: float,
-    pass_rate: float,
-    true_difference: float = 0.0,
-    alpha: float = 0.05,
-    power: float = 0.8,
-) -> int | None:
-    """Labelled prompts (both answers) that `ppi_paired_interval` needs to prove a margin on ``n`` judged prompts.
-
-    Power-tuned, the variance is psi (1 - r^2) / m + psi r^2 / n for m labels, r the correlation of true and judged
-    differences when the judge errs independently on both arms; z^2 / margin labels are added for what few labels
-    cannot show. None when even labelling every prompt does not reach the power: n is too small.
+    direction: Direction,
+    pass_alphas: Sequence[float],
+    fail_alphas: Sequence[float] | None = None,
+) -> float:
+    """Exact chance that a Clopper-Pearson bound clears the limit at one of several looks.
 
     Raises:
-        InputError: rates outside [0, 1], a true difference at or below -margin, n < 1.
+        InputError: as `limit_at_looks`.
     """
-    if n < 1:
-        raise InputError("n must be at least 1")
-    psi = max(_discordance(discordance, true_difference) - true_difference**2, 1e-12)
-    sens, spec, share = rate(sensitivity, "sensitivity"), rate(specificity, "specificity"), rate(pass_rate, "pass_rate")
-    gap = _open_unit(margin, "margin") + true_difference
-    if gap <= 0:
-        raise InputError(f"a true difference of {true_difference} cannot be proved to lie above -{margin}")
-    z_alpha = -float(special.ndtri(_open_unit(alpha, "alpha")))
-    z = z_alpha + float(special.ndtri(_open_unit(power, "power")))
-    noise = 2 * (share * sens * (1 - sens) + (1 - share) * spec * (1 - spec))
-    shown = max(0.0, sens + spec - 1) ** 2 * psi
-    squared_correlation = shown / (shown + noise) if shown > 0 else 0.0
-    left = (gap / z) ** 2 - psi * squared_correlation / n
-    if left <= 0:
-        return None
-    labels = math.ceil(psi * (1 - squared_correlation) / left + z_alpha**2 / gap)
-    return labels if labels <= n else None
+    path = limit_at_looks(
+        sizes, limit, true_rate, direction=direction, pass_alphas=pass_alphas, fail_alphas=fail_alphas
+    )
+    return float(sum(path.passed))
+
+
+def limit_at_looks(
+    sizes: Sequence[int],
+    limit: float,
+    true_rate: float,
+    *,
+    direction: Direction,
+    pass_alphas: Sequence[float],
+    fail_alphas: Sequence[float] | None = None,
+) -> BinomialPath:
+    """Exact course of a floor or ceiling through its looks: chances to pass and to fail at each, expected size.
+
+    Args:
+        sizes: outcomes seen at each look, increasing.
+        limit: floor or ceiling.
+        true_rate: rate of the outcomes that the limit is about.
+        direction: floor or ceiling.
+        pass_alphas: nominal one-sided level at which each look passes (`look_alphas`).
+        fail_alphas: nominal one-sided level at which each look fails; None: nothing stops but a pass.
+
+    Raises:
+        InputError: limit outside (0, 1), rate outside [0, 1], sizes that do not increase, lengths that differ.
+    """
+    edge, true = _as_floor(open_unit(limit, "limit"), rate(true_rate, "true_rate"), direction)
+    pass_at, fail_at = floor_counts(sizes, edge, pass_alphas, pass_alphas if fail_alphas is None else fail_alphas)
+    return binomial_path(sizes, pass_at, fail_at if fail_alphas is not None else [-1] * len(fail_at), true)
 
 
 def _as_floor(limit: float, true_rate: float, direction: Direction) -> tuple[float, float]:
@@ -240,14 +249,24 @@ def _as_floor(limit: float, true_rate: float, direction: Direction) -> tuple[flo
     raise InputError(f"unknown direction '{direction}'", do="use floor or ceiling")
 
 
-def _discordance(discordance: float, true_difference: float) -> float:
+def discordance_of(discordance: float, true_difference: float) -> float:
+    """A discordance that leaves room for the true difference.
+
+    Raises:
+        InputError: outside [0, 1] or below the true difference.
+    """
     psi = rate(discordance, "discordance")
     if not abs(true_difference) <= psi:
         raise InputError(f"discordance {discordance} cannot be below the true difference {true_difference}")
     return psi
 
 
-def _open_unit(value: float, name: str) -> float:
+def open_unit(value: float, name: str) -> float:
+    """A number strictly between 0 and 1.
+
+    Raises:
+        InputError: outside (0, 1).
+    """
     if not 0.0 < value < 1.0:
         raise InputError(f"{name} must be strictly between 0 and 1, got {value}")
     return float(value)

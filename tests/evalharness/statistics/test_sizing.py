@@ -6,11 +6,15 @@ from scipy import stats
 
 from evalharness.statistics import (
     Direction,
-    labels_for_margin,
+    limit_at_looks,
+    look_alphas,
     paired_lower,
     power_for_limit,
+    power_for_limit_at_looks,
     power_for_margin,
     proportion_interval,
+    proportion_lower,
+    proportion_upper,
     size_for_half_width,
     size_for_limit,
     size_for_margin,
@@ -100,21 +104,39 @@ def test_what_cannot_be_proved_is_refused() -> None:
         size_for_limit(0.9, 0.95, direction="above")  # type: ignore[arg-type]
 
 
-def labels(n: int, *, quality: float = 0.95) -> int | None:
-    return labels_for_margin(n, 0.03, 0.09, sensitivity=quality, specificity=quality, pass_rate=0.8)
+def looks_of(direction: Direction) -> tuple[list[int], tuple[float, ...]]:
+    fractions = (0.25, 0.5, 0.75, 1.0)
+    return [round(600 * t) for t in fractions], look_alphas(fractions, 0.05, "quadratic")
 
 
-def test_a_better_judge_needs_fewer_labels_and_a_blind_one_saves_none() -> None:
-    perfect, good, poor, blind = (labels(3000, quality=q) for q in (1.0, 0.95, 0.8, 0.5))
-    assert perfect is not None
-    assert good is not None
-    assert poor is not None
-    assert blind is not None
-    assert perfect < good < poor <= blind
-    assert blind >= size_for_margin(0.03, 0.09) * 0.95
+@pytest.mark.parametrize(("limit", "rate", "direction"), [(0.9, 0.94, "floor"), (0.1, 0.06, "ceiling")])
+def test_power_over_looks_is_what_simulated_releases_reach(limit: float, rate: float, direction: Direction) -> None:
+    sizes, alphas = looks_of(direction)
+    rng = np.random.default_rng(2)
+    counts = np.cumsum(rng.binomial(np.diff(sizes, prepend=0), rate, size=(20_000, 4)), axis=1)
+    if direction == "floor":
+        cleared = proportion_lower(counts, sizes, confidence=1 - np.array(alphas)) >= limit
+    else:
+        cleared = proportion_upper(counts, sizes, confidence=1 - np.array(alphas)) <= limit
+    power = power_for_limit_at_looks(sizes, limit, rate, direction=direction, pass_alphas=alphas)
+    assert power == pytest.approx(cleared.any(axis=1).mean(), abs=0.012)
+    path = limit_at_looks(sizes, limit, rate, direction=direction, pass_alphas=alphas, fail_alphas=alphas)
+    assert np.cumsum(path.passed) == pytest.approx(np.maximum.accumulate(cleared, axis=1).mean(axis=0), abs=0.012)
+    assert path.expected_n < 600
+    # Not to fail early leaves the chance to pass all but as it was.
+    assert power - 0.001 < sum(path.passed) <= power
 
 
-def test_no_number_of_labels_makes_up_for_too_few_prompts() -> None:
-    assert labels(300) is None
-    with pytest.raises(InputError, match="n must be"):
-        labels(0)
+def test_one_look_is_the_fixed_plan_and_more_looks_keep_alpha() -> None:
+    one = power_for_limit_at_looks([500], 0.9, 0.94, direction="floor", pass_alphas=[0.05])
+    assert one == pytest.approx(power_for_limit(500, 0.9, 0.94, direction="floor"))
+    sizes, alphas = looks_of("floor")
+    assert power_for_limit_at_looks(sizes, 0.9, 0.9, direction="floor", pass_alphas=alphas) <= 0.055
+    assert power_for_limit_at_looks(sizes, 0.1, 0.1, direction="ceiling", pass_alphas=[0.05] * 4) > 0.06
+
+
+def test_looks_that_cannot_be_are_refused() -> None:
+    with pytest.raises(InputError, match="one entry per look"):
+        power_for_limit_at_looks([100, 200], 0.9, 0.95, direction="floor", pass_alphas=[0.05])
+    with pytest.raises(InputError, match="sizes must increase"):
+        power_for_limit_at_looks([200, 100], 0.9, 0.95, direction="floor", pass_alphas=[0.01, 0.05])
