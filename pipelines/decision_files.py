@@ -8,9 +8,9 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from evalharness.evidence_files import json_text, read_document, write_whole
 from gates.decision import Decision
 from gates.policy import Policy
+from golden_sets.documents import json_text, read_document, write_whole
 from golden_sets.errors import InputError
 
 FORMAT = "relgate.decision/1"

@@ -11,8 +11,8 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from evalharness.event_loop import run_async
-from evalharness.evidence_files import json_text, write_whole
 from gates.decision import CheckResult, Status, Verdict
+from golden_sets.documents import json_text, write_whole
 from golden_sets.errors import InputError
 from pipelines.fleet import Fleet
 from pipelines.progress import Progress

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -13,7 +11,7 @@ from gates.reports.junit import render_junit
 from gates.reports.markdown import render_markdown
 from gates.reports.model import ReportInput
 from gates.reports.page import render_html
-from golden_sets.errors import InfrastructureError
+from golden_sets.documents import write_whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,29 +67,6 @@ def write_report(report: ReportInput, directory: Path) -> ReportPaths:
         paths.junit: render_junit(report),
         paths.json: render_json(report),
     }
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        for path, text in contents.items():
-            _write_whole(path, text)
-    except OSError as error:
-        raise InfrastructureError(
-            f"the report could not be written ({error.strerror or error})",
-            where=error.filename or directory,
-            do="make room or choose another directory; the decision itself is unchanged",
-        ) from error
+    for path, text in contents.items():
+        write_whole(path, text.encode())
     return paths
-
-
-def _write_whole(path: Path, text: str) -> None:
-    """Write beside the target and rename: readers see the old file or the new one, never a part."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    temporary = Path(name)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.chmod(0o644)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -48,8 +48,7 @@ def run(arguments: Sequence[str]) -> int:
     as_json = "--json" in arguments
     try:
         code = app(args=list(arguments), prog_name="relgate", standalone_mode=False)
-    except click.exceptions.NoArgsIsHelpError as error:
-        print(error.ctx.get_help() if error.ctx else HELP)
+    except click.exceptions.NoArgsIsHelpError:  # the help is printed when it is made
         return 0
     except click.ClickException as error:
         return fail(error.format_message(), as_json=as_json, code=2, do="see 'relgate --help'")

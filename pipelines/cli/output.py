@@ -12,9 +12,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from evalharness.evidence import Estimate
-from evalharness.evidence_files import json_text
 from gates.decision import Decision, Status, Verdict
 from gates.wording import number
+from golden_sets.documents import json_text
 
 UNEXPECTED = 4
 INTERRUPTED = 130

@@ -8,9 +8,9 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from evalharness.evidence_files import json_text, write_whole
 from evalharness.plan import Plan, PlannedCell
 from gates.wording import number
+from golden_sets.documents import json_text, write_whole
 from pipelines.cli.options import (
     BudgetOption,
     DeadlineOption,

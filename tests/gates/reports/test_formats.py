@@ -182,11 +182,11 @@ def test_write_report_writes_four_files_and_replaces_them(
 
 def test_a_report_that_cannot_be_written_says_so_and_leaves_nothing(promoted: ReportInput, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(InfrastructureError, match="could not be written"):
+    with pytest.raises(InfrastructureError, match="cannot be written"):
         write_report(promoted, tmp_path / "file" / "reports")
     occupied = tmp_path / "occupied"
     (occupied / "report.html").mkdir(parents=True)
-    with pytest.raises(InfrastructureError, match="could not be written"):
+    with pytest.raises(InfrastructureError, match="cannot be written"):
         write_report(promoted, occupied)
     assert [p.name for p in occupied.iterdir()] == ["report.html"]
 
