@@ -22,8 +22,8 @@ PairedMethod = Literal["auto", "tango", "exact"]
 """``auto``: exact where fewer than `FEW_PAIRS` pairs lie outside the most frequent outcome, Tango's otherwise."""
 
 FEW_PAIRS = 100
-"""With at least this many, Tango's worst one-sided error is 5.8 % at a nominal 5 % and 1.3 % at 1 %; without a floor
-it is beyond 8 % and 2.5 % (computed by `benchmarks.few_pairs`; table in docs/methodology.md)."""
+"""With at least this many, Tango's worst one-sided error is 5.6 % at a nominal 5 % and 1.3 % at 1 %; with any number it
+reaches 9.3 % and 2.2 % (computed by `benchmarks.few_pairs`; table in docs/methodology.md)."""
 
 
 def paired_interval(
