@@ -301,7 +301,7 @@ def _exact_size(examined: Examined, policy: Policy, distance: float) -> int | No
                 alpha=policy.alpha,
                 power=WANTED_POWER,
             )
-        if found.method.startswith("tango") or found.method == "exact":
+        if found.method.startswith(("tango", "exact")):
             discordance = max(examined.measurement.discordance or 0.0, distance)
             return size_for_margin(distance, discordance, alpha=policy.alpha, power=WANTED_POWER)
     except InputError:  # beyond any sample that could be had

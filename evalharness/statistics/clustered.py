@@ -18,14 +18,14 @@ from scipy import special
 from evalharness.statistics._inputs import Clusters, Vector, clusters_of, vector
 from evalharness.statistics.interval import Interval, Side, check_confidence, tails, without_bounds
 from evalharness.statistics.multiplicity import p_value_by_inversion
-from evalharness.statistics.paired import paired_interval, paired_p_value
+from evalharness.statistics.paired import EffectivePairs, paired_interval, paired_p_value
 from evalharness.statistics.proportions import (
     ProportionMethod,
     proportion_interval,
     proportion_lower,
     proportion_upper,
 )
-from evalharness.statistics.tango import paired_lower, paired_upper
+from golden_sets.errors import InputError
 
 MINIMUM_CLUSTERS = 10
 """Below this many clusters the design effect is not estimated: n becomes the number of clusters."""
@@ -93,8 +93,8 @@ def clustered_paired_interval(
 ) -> Interval:
     """Interval for the mean of paired differences in [-1, 1] (candidate minus incumbent, prompt by prompt).
 
-    Independent prompts with differences in {-1, 0, 1}: `paired_interval`, exact where few pairs decide. Otherwise
-    Tango's interval at the effective sample size at which independent pairs would have the observed cluster-robust
+    Independent prompts with differences in {-1, 0, 1}: `paired_interval`, exact where few pairs decide. Otherwise the
+    same at the effective sample size at which independent pairs would have the observed cluster-robust
     variance, with the t-adjustment of `clustered_proportion_interval` and its fallback to the number of clusters when
     fewer than 10 clusters, or fewer than 20 with any difference, are there to estimate it from. Never zero width.
 
@@ -217,24 +217,32 @@ class ClusteredDifference:
         if self.size is None:
             return paired_interval(self.wins, self.losses, self.n, confidence=confidence, side=side)
         below, above = tails(confidence, side)
-        low = high = None
-        if below is not None:
-            n = _adjusted(self.size, self.n, below, capped=self.whole)
-            low = float(paired_lower(self.wins * n / self.n, self.losses * n / self.n, n, confidence=below))
-        if above is not None:
-            n = _adjusted(self.size, self.n, above, capped=self.whole)
-            high = float(paired_upper(self.wins * n / self.n, self.losses * n / self.n, n, confidence=above))
-        return Interval(self.mean, low, high, confidence, "tango-clustered", self.n, self.clusters, self.size.note)
+        pairs = self._pairs(self.size, below or above or confidence)
+        low = None if below is None else pairs.bound(below, "lower")
+        high = None if above is None else pairs.bound(above, "upper")
+        method = "exact-clustered" if pairs.exact else "tango-clustered"
+        return Interval(self.mean, low, high, confidence, method, self.n, self.clusters, self.size.note)
 
     def p_value(self, difference: float, *, above: bool) -> float:
         """See `clustered_paired_p_value`."""
-        if self.size is None:
+        if not -1.0 < difference < 1.0:
+            raise InputError(f"difference must lie strictly between -1 and 1, got {difference}")
+        size = self.size
+        if size is None:
             return paired_p_value(self.wins, self.losses, self.n, difference, above=above)
+        if size.note is not None:
+            return self._pairs(size, 0.95).p_value(difference, above=above)
 
-        def bound(confidence: float) -> float | None:
-            return self.interval(confidence, "lower").low if above else self.interval(confidence, "upper").high
+        def bound(confidence: float) -> float:
+            """Beyond the difference where the p-value of the size at this confidence says so."""
+            claimed = self._pairs(size, confidence).p_value(difference, above=above) <= 1 - confidence
+            return math.inf if claimed == above else -math.inf
 
         return p_value_by_inversion(bound, difference, above=above)
+
+    def _pairs(self, size: _Size, confidence: float) -> EffectivePairs:
+        n = _adjusted(size, self.n, confidence, capped=self.whole)
+        return EffectivePairs.of(self.wins / self.n, self.losses / self.n, n)
 
 
 def robust_variance(cluster_sums: Vector) -> float:

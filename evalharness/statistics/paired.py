@@ -5,6 +5,8 @@ Source: Tango, Statistics in Medicine 17 (1998) 891; the exact method is describ
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -112,6 +114,47 @@ def paired_p_value(
     if takes_exact(method, wins, losses, pairs):
         return exact_paired_p_value(round(for_claim), round(against), round(pairs), limit)
     return float(special.ndtr(-tango_z(for_claim, against, pairs, limit)))
+
+
+@dataclass(frozen=True, slots=True)
+class EffectivePairs:
+    """Pairs that are worth ``n`` independent ones, n not whole: the automatic choice for clustered differences.
+
+    The exact method takes the whole part of n, and the observed rates as they are.
+    """
+
+    wins: float
+    losses: float
+    n: float
+    exact: bool
+    """Whether the exact method is taken; n is then whole."""
+
+    @classmethod
+    def of(cls, win_rate: float, loss_rate: float, n: float) -> EffectivePairs:
+        """From the rates observed; the counts are whole where clusters are copies and n is their number."""
+        size = max(1, math.floor(n + 1e-9))
+        if size - size * max(win_rate, loss_rate, 1 - win_rate - loss_rate) >= FEW_PAIRS:
+            return cls(win_rate * n, loss_rate * n, n, exact=False)
+        return cls(round(win_rate * size, 9), round(loss_rate * size, 9), size, exact=True)
+
+    def bound(self, confidence: float, side: OneSide) -> float:
+        """One-sided bound of the difference."""
+        if side == "upper":
+            return -self._exchanged().bound(confidence, "lower")
+        if self.exact:
+            return exact_paired_lower(self.wins, self.losses, round(self.n), confidence=round(confidence, 12))
+        return float(paired_lower(self.wins, self.losses, self.n, confidence=confidence))
+
+    def p_value(self, difference: float, *, above: bool) -> float:
+        """One-sided p-value of the claim that the difference lies above (or below) ``difference``."""
+        if not above:
+            return self._exchanged().p_value(-difference, above=True)
+        if self.exact:
+            return exact_paired_p_value(self.wins, self.losses, round(self.n), difference)
+        return float(special.ndtr(-tango_z(self.wins, self.losses, self.n, difference)))
+
+    def _exchanged(self) -> EffectivePairs:
+        return replace(self, wins=self.losses, losses=self.wins)
 
 
 def takes_exact(method: str, wins: ArrayLike, losses: ArrayLike, n: ArrayLike) -> Mask:

@@ -35,17 +35,18 @@ _TOLERANCE = 5e-4
 
 
 @lru_cache(maxsize=4096)
-def exact_paired_p_value(wins: int, losses: int, n: int, difference: float) -> float:
+def exact_paired_p_value(wins: float, losses: float, n: int, difference: float) -> float:
     """Largest chance, over the discordance, of a table at least as favourable as this when P(win) - P(loss) is given.
 
     The one-sided p-value against "the difference is at most ``difference``" (cached). Its cost grows with the number
-    of discordant pairs, hardly with n.
+    of discordant pairs, hardly with n. Fractional counts, scaled from clustered pairs, are placed among the whole ones
+    by the statistic.
     """
     return _Table(wins, losses, n).p_value(difference)
 
 
 @lru_cache(maxsize=4096)
-def exact_paired_lower(wins: int, losses: int, n: int, *, confidence: float) -> float:
+def exact_paired_lower(wins: float, losses: float, n: int, *, confidence: float) -> float:
     """Lower bound of P(win) - P(loss) whose one-sided error is at most 1 - confidence at any discordance (cached).
 
     Within 0.15 % of its distance from the estimate, rounded outward.
@@ -78,8 +79,8 @@ def exact_paired_lower(wins: int, losses: int, n: int, *, confidence: float) -> 
 class _Table:
     """An observed table of pairs."""
 
-    wins: int
-    losses: int
+    wins: float
+    losses: float
     n: int
 
     def p_value(self, difference: float) -> float:

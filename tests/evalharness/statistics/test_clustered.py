@@ -5,11 +5,14 @@ import pytest
 from scipy import stats
 
 from evalharness.statistics import (
+    Side,
     clustered_mean_interval,
     clustered_paired_interval,
+    clustered_paired_p_value,
     clustered_proportion_interval,
     effective_sample_size,
     paired_interval,
+    paired_p_value,
     proportion_interval,
 )
 from golden_sets.errors import InputError
@@ -113,6 +116,36 @@ def test_averaged_repeats_keep_their_precision() -> None:
     t_half = stats.t.ppf(0.975, 399) * fine.std(ddof=1) / 20
     assert interval.low == pytest.approx(float(fine.mean()) - t_half, abs=0.004)
     assert interval.low > coarse.low
+
+
+def test_copies_of_few_pairs_take_the_exact_bound_of_their_clusters() -> None:
+    once = [1.0] * 2 + [-1.0] * 5 + [0.0] * 193
+    copied, codes = np.repeat(once, 5), np.repeat(np.arange(200), 5)
+    single = paired_interval(2, 5, 200)
+    interval = clustered_paired_interval(copied, codes)
+    assert (interval.method, single.method) == ("exact-clustered", "exact")
+    assert interval.low == pytest.approx(single.low)
+    assert interval.high == pytest.approx(single.high)
+    p = clustered_paired_p_value(copied, codes, difference=-0.05, above=True)
+    assert p == pytest.approx(paired_p_value(2, 5, 200, -0.05, above=True))
+
+
+@pytest.mark.parametrize("above", [True, False])
+@pytest.mark.parametrize("share", [0.1, 0.4])
+def test_p_values_of_clustered_pairs_are_where_their_bound_meets_the_limit(share: float, *, above: bool) -> None:
+    """Where the design effect is estimated the size depends on the confidence: found by inversion."""
+    rng = np.random.default_rng(6)
+    codes = np.repeat(np.arange(150), 4)
+    sign = np.where(rng.random(150) < 0.6, 1.0, -1.0)[codes]
+    differences = sign * (rng.random(600) < share)
+    limit = 0.0 if above else 0.1
+    p = clustered_paired_p_value(differences, codes, difference=limit, above=above)
+    side: Side = "lower" if above else "upper"
+    for factor, clears in ((1.01, True), (0.99, False)):
+        found = clustered_paired_interval(differences, codes, confidence=1 - p * factor, side=side)
+        edge = found.low if above else found.high
+        assert edge is not None
+        assert (edge > limit if above else edge < limit) == clears
 
 
 def test_bad_input_is_refused() -> None:
