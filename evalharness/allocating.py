@@ -167,6 +167,13 @@ class Allocation:
             for name, planned in self._full.items()
         }
 
+    def by_set(self, counts: NDArray[np.int64]) -> dict[str, int]:
+        """Numbers of prompts by stratum added up by set."""
+        found = dict.fromkeys(self._full, 0)
+        for (name, _), count in zip(self._strata, counts.tolist(), strict=True):
+            found[name] += count
+        return found
+
     def taken(self, draw: Draw, n: int) -> NDArray[np.int64]:
         """Prompts of every stratum among the first ``n`` of a check's sample."""
         return np.bincount(draw.strata[:n], minlength=self.counts.size)

@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from evalharness.cell_sizes import SIZED, CellSize, size_for
+from evalharness.judge_error import JudgedDifference, JudgedFloor, JudgeError
 from evalharness.plan import Looks, Requirement
-from evalharness.statistics import design_for, power_for_limit, power_for_margin, proportion_lower
+from evalharness.statistics import design_for, power_for_limit, power_for_margin
 from evalharness.stopping import (
     LARGEST_EXACT_PATH,
     Stopping,
@@ -20,33 +21,10 @@ from evalharness.stopping import (
 
 RateSource = Literal["incumbent", "policy", "assumed", "none"]
 
-ASSUMED_SENSITIVITY = 0.9
-"""The judge's sensitivity, where it was not measured."""
-ASSUMED_SPECIFICITY = 0.9
-"""The judge's specificity, where it was not measured."""
-ASSUMED_POSITIVES = 100
-"""Labelled events (positive controls) that a judge's sensitivity is assumed to rest on, where the project has none."""
+ASSUMED_LEVEL = 0.8
+"""Pass rate of a version, where only its difference to another is known."""
 LEAST_INFLATED, MOST_INFLATED = 0.95, 1.15
 """Least and most that a plan with looks takes of the size with one."""
-
-
-@dataclass(frozen=True)
-class JudgeError:
-    """What is known or assumed about the judge on one kind of set."""
-
-    sensitivity: float = ASSUMED_SENSITIVITY
-    """Chance that it sees the event that the set's rate counts."""
-    specificity: float = ASSUMED_SPECIFICITY
-    """Chance that it sees none where there is none."""
-    positives: int = ASSUMED_POSITIVES
-    """Labelled events that the bound of its sensitivity will rest on."""
-    source: Literal["measured", "stated", "assumed"] = "assumed"
-    """Where sensitivity and specificity come from."""
-
-    def sensitivity_lower(self, alpha: float) -> float:
-        """Lower bound of the sensitivity that the labelled events will show, one-sided at 1 - alpha."""
-        found = self.sensitivity * self.positives
-        return float(proportion_lower(found, self.positives, confidence=1 - alpha)) if self.positives else 0.0
 
 
 @dataclass(frozen=True)
@@ -60,6 +38,10 @@ class CellDesign:
     looks: Looks
     judge: JudgeError | None = None
     """The judge's error, where one scores the answers."""
+    level: float = ASSUMED_LEVEL
+    """For a margin: the rate of either arm."""
+    labels: int = 0
+    """Labels that correct the judge: of the sample for a margin, of all sets of that kind for a floor."""
 
     @property
     def sized(self) -> bool:
@@ -70,19 +52,43 @@ class CellDesign:
         """The same check, sized for another power."""
         return replace(self, requirement=self.requirement.model_copy(update={"power": power}))
 
+    def with_labels(self, labels: int) -> CellDesign:
+        """The same check, its judge corrected by so many labels."""
+        return replace(self, labels=labels)
+
+    @property
+    def corrected(self) -> JudgedDifference | JudgedFloor | None:
+        """The judged quantity that labels correct; None where no label does."""
+        requirement, limit = self.requirement, self.requirement.limit
+        if self.judge is None or self.rate is None or limit is None or not 0 <= self.rate <= 1:
+            return None
+        if requirement.purpose == "margin":
+            return JudgedDifference(self.judge, abs(limit), self.rate, self.level, requirement.alpha)
+        if requirement.purpose == "floor" and requirement.basis == "sample":
+            return JudgedFloor(self.judge, limit, self.rate, requirement.alpha)
+        return None
+
     def fixed_size(self) -> CellSize:
-        """Prompts in a plan with a single look.
+        """Prompts, and labels, in a plan with a single look.
 
         Raises:
             InputError: an expected rate that is none.
         """
         requirement = self.requirement
-        if self.judge is None or requirement.purpose != "ceiling" or self.rate is None:
+        if self.judge is None or self.rate is None:
             return size_for(requirement, self.rate)
-        (limit, alpha), seen = self._edge(requirement.alpha), self.rate * self.judge.sensitivity
-        if limit <= 0:
-            return CellSize(0, "no labelled event shows the judge's sensitivity: it takes positive controls")
-        return size_for(requirement, seen, limit=limit, alpha=alpha)
+        if requirement.purpose == "ceiling":
+            (limit, alpha), seen = self._edge(requirement.alpha), self.rate * self.judge.sensitivity
+            if limit <= 0:
+                return CellSize(0, note="no labelled event shows the judge's sensitivity: it takes positive controls")
+            return size_for(requirement, seen, limit=limit, alpha=alpha)
+        found, corrected = size_for(requirement, self.rate), self.corrected
+        if found.n == 0 or corrected is None or found.note is not None:
+            return found
+        n, labels = corrected.size(found.n, requirement.power)
+        if n == 0:
+            return CellSize(0, note="the judge is too poor: no number of prompts and labels will pass it")
+        return CellSize(n, labels)
 
     def size(self, fixed: int) -> int:
         """Prompts at most, over all looks, where a single look takes ``fixed``."""
@@ -138,7 +144,7 @@ class CellDesign:
         return "floor" if self.requirement.purpose == "floor" else "ceiling"
 
     def _exact(self, n: int) -> bool:
-        return self.requirement.purpose in ("floor", "ceiling") and n <= LARGEST_EXACT_PATH
+        return self.requirement.purpose in ("floor", "ceiling") and n <= LARGEST_EXACT_PATH and self.corrected is None
 
     def _edge(self, alpha: float) -> tuple[float, float]:
         """Limit and level of the bound that must clear it.
@@ -159,7 +165,9 @@ class CellDesign:
         return true * self.judge.sensitivity if self.judge is not None and self._direction == "ceiling" else true
 
     def _fixed_power(self, n: int) -> float:
-        requirement = self.requirement
+        requirement, corrected = self.requirement, self.corrected
+        if corrected is not None:
+            return corrected.power(n, self.labels)
         if requirement.purpose == "margin":
             return power_for_margin(n, abs(requirement.limit or 0.0), self.rate or 0.0, alpha=requirement.alpha)
         limit, alpha = self._edge(requirement.alpha)

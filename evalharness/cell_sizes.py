@@ -13,7 +13,9 @@ from evalharness.statistics import quantile_n_for_bound, size_for_half_width, si
 from golden_sets.errors import InputError
 
 SIZED = ("floor", "ceiling", "margin")
-"""Purposes that are sized for a power."""
+"""Purposes for which prompts are sized for a power."""
+POWERED = (*SIZED, "calibration")
+"""Purposes whose chance to pass is part of the joint power."""
 QUANTILE_SLACK = 2.0
 """Latency buckets get this many times the least n at which a bound exists: a bound at the maximum is of little use."""
 LARGEST_EXACT_SIZE = 1_000_000
@@ -26,6 +28,8 @@ class CellSize:
 
     n: int
     """Prompts; 0: not sized."""
+    labels: int = 0
+    """Labels that correct the judge."""
     note: str | None = None
     """Why it could not be sized, or not exactly."""
 
@@ -58,7 +62,7 @@ def size_for(
         found = _for_margin(abs(edge), rate, level, power)
     else:
         found = _for_limit(edge, rate, "floor" if purpose == "floor" else "ceiling", level, power)
-    return CellSize(max(found.n, for_width(requirement, rate)), found.note)
+    return CellSize(max(found.n, for_width(requirement, rate)), note=found.note)
 
 
 def for_width(requirement: Requirement, rate: float) -> int:
@@ -86,7 +90,7 @@ def least(requirement: Requirement) -> int:
 def _for_margin(margin: float, discordance: float, alpha: float, power: float) -> CellSize:
     estimate = _about_for_margin(margin, discordance, alpha, power)
     if estimate > LARGEST_EXACT_SIZE:
-        return CellSize(LARGEST_EXACT_SIZE, f"a margin of {margin:.3g} takes about {estimate:.2g} prompts")
+        return CellSize(LARGEST_EXACT_SIZE, note=f"a margin of {margin:.3g} takes about {estimate:.2g} prompts")
     return CellSize(size_for_margin(margin, discordance, alpha=alpha, power=power))
 
 
@@ -94,11 +98,13 @@ def _for_limit(
     limit: float, rate: float, direction: Literal["floor", "ceiling"], alpha: float, power: float
 ) -> CellSize:
     if (rate <= limit) if direction == "floor" else (rate >= limit):
-        return CellSize(0, f"the expected rate {rate:.3g} does not meet the limit {limit:.3g}: no sample will pass it")
+        return CellSize(
+            0, note=f"the expected rate {rate:.3g} does not meet the limit {limit:.3g}: no sample will pass it"
+        )
     estimate = _about_for_limit(limit, rate, alpha, power)
     if estimate > LARGEST_EXACT_SIZE:
         near = f"the expected rate {rate:.6g} is so near the limit {limit:.6g}"
-        return CellSize(LARGEST_EXACT_SIZE, f"{near} that about {estimate:.2g} prompts are wanted")
+        return CellSize(LARGEST_EXACT_SIZE, note=f"{near} that about {estimate:.2g} prompts are wanted")
     return CellSize(size_for_limit(limit, rate, direction=direction, alpha=alpha, power=power))
 
 

@@ -82,6 +82,10 @@ class PlannedCell(Record):
     """Of these, how many there are at each look; the last is ``n``. Empty: examined once, at the end."""
     power: float | None = None
     """Power at ``n`` for the expected rate, over all looks."""
+    labels_wanted: int = Field(default=0, ge=0)
+    """Labelled answers of each arm that its judged outcomes take; 0: none."""
+    labels: int = Field(default=0, ge=0)
+    """Labelled answers of each arm that it will rest on."""
     expected_n: float | None = None
     """Prompts it takes on average when the expected rate is true: looks let it stop early."""
     expected_n_clear: float | None = None

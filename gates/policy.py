@@ -48,6 +48,9 @@ class Check(Record):
     """Who answers for the limit."""
     expected: float | None = Field(default=None, ge=0)
     """The rate the planner expects where no incumbent evidence says it (for a margin: the discordance)."""
+    half_width: float | None = Field(default=None, gt=0, lt=0.5)
+    """For rates: half the width wanted of the two-sided 95 % interval, where the number itself matters. A run with
+    several looks may stop before it is reached."""
 
     @property
     def spec(self) -> MetricSpec:
@@ -103,6 +106,8 @@ class Check(Record):
             raise ValueError(f"a {self.test} test {'takes no' if self.threshold is not None else 'needs a'} threshold")
         if (self.quantile is not None) != (spec.family == "quantile"):
             raise ValueError(f"metric {self.metric} {'takes no' if self.quantile is not None else 'needs a'} quantile")
+        if self.half_width is not None and spec.family not in ("rate", "reliability"):
+            raise ValueError(f"metric {self.metric} takes no half_width: only rates are sized for one")
         if self.against == "anchor" and not self.compares:
             raise ValueError(f"a {self.test} test compares with nobody: take 'against' away")
         if self.test == "non_inferiority" and spec.family != "rate":

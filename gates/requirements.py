@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from evalharness.cell_sizes import SIZED
+from evalharness.cell_sizes import POWERED
 from evalharness.plan import Basis, Purpose, Requirement
 from gates.policy import Check, Policy
 from golden_sets.errors import InputError
@@ -26,7 +26,7 @@ def requirements(
         InputError: a check that matches no prompt, or one split by a dimension that some of its prompts lack.
     """
     expanded = [(check, cell) for check in policy.checks for cell in _cells(check, sets, (where or {}).get(check.id))]
-    sized = sum(_purpose(check) in SIZED for check, _ in expanded)
+    sized = sum(_purpose(check) in POWERED for check, _ in expanded)
     power = policy.joint_power ** (1 / max(1, sized))
     return [
         Requirement(
@@ -41,6 +41,7 @@ def requirements(
             alpha=policy.alpha_of(attempt),
             power=power,
             basis=_basis(check),
+            half_width=check.half_width,
         )
         for check, cell in expanded
     ]

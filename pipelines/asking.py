@@ -170,10 +170,10 @@ class Asking:
     def _label(self, asked: Sequence[Asked], verdicts: Mapping[Arm, Verdicts]) -> dict[tuple[str, str], float]:
         """Draw this batch's share of the labels; a set's first batch gets enough to say something."""
         wanted: dict[str, int] = {}
-        for name in {one.prompt_set.name for one in asked} if self.plan.labels_per_arm else ():
+        for name in {one.prompt_set.name for one in asked if self.plan.sets[one.prompt_set.name].labels_per_arm}:
             planned = sum(len(stratum.prompts) for stratum in self.plan.sets[name].strata)
             batch = sum(one.prompt_set.name == name and one.repeat == 0 for one in asked)
-            share = round(self.plan.labels_per_arm * batch / planned)
+            share = round(self.plan.sets[name].labels_per_arm * batch / planned)
             wanted[name] = max(1, share) if name in self._labelled else max(FIRST_LABELS, share)
         first = not self._labelled
         self._labelled |= set(wanted)

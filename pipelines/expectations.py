@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 
-from evalharness.cell_design import ASSUMED_POSITIVES, ASSUMED_SENSITIVITY, ASSUMED_SPECIFICITY, JudgeError
+from evalharness.cell_design import ASSUMED_LEVEL
 from evalharness.evidence import Calibration, Estimate, Evidence
+from evalharness.judge_error import ASSUMED_POSITIVES, ASSUMED_SENSITIVITY, ASSUMED_SPECIFICITY, JudgeError
 from evalharness.judging.controls import read_controls
 from evalharness.metrics import METRICS
 from evalharness.plan import Requirement
@@ -29,13 +30,14 @@ def expected_rates(policy: Policy, known: Evidence | None) -> ExpectedRate:
 
     def expected(requirement: Requirement) -> Expected:
         limit = requirement.limit
-        if requirement.purpose not in ("floor", "ceiling", "margin") or limit is None:
-            return Expected(None, "none")
         observed = None if known is None else _observed(known, requirement)
+        level = _level(known, requirement)
+        if requirement.purpose not in ("floor", "ceiling", "margin") or limit is None:
+            return Expected(None, "none", level=level)
         declared = policy.by_id[requirement.check.split("/")[0]].expected
         note = None
         if requirement.purpose == "margin":
-            return _discordance(observed, declared)
+            return _discordance(observed, declared)._replace(level=level)
         if observed is not None and (observed > limit if requirement.purpose == "floor" else observed < limit):
             return Expected(observed, "incumbent")
         if observed is not None:
@@ -145,6 +147,16 @@ def _observed(known: Evidence, requirement: Requirement) -> float | None:
     passing = found.value == (1.0 if requirement.purpose == "floor" else 0.0)
     tells = shrunk > limit if requirement.purpose == "floor" else shrunk < limit
     return shrunk if tells or not passing else None
+
+
+def _level(known: Evidence | None, requirement: Requirement) -> float:
+    """The rate of either arm in a requirement's sets: what the incumbent's evidence says of that kind of set."""
+    for one in () if known is None else known.estimates:
+        about = METRICS[one.metric]
+        pooled = about.family == "rate" and one.arm == "candidate" and not one.cell
+        if pooled and about.set_kind is requirement.set_kind and one.value is not None:
+            return min(0.99, max(0.01, one.value))
+    return ASSUMED_LEVEL
 
 
 def _estimate(known: Evidence, requirement: Requirement) -> Estimate | None:

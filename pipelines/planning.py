@@ -27,8 +27,6 @@ POWER_LEEWAY = 0.002
 """Power that rounding may take."""
 MOST_TOLD = 5
 """Checks that a message names at most."""
-LEAST_LABELS = 50
-"""Answers per set and arm that are labelled at least, where a judge scores them."""
 
 
 def plan_for(
@@ -67,7 +65,7 @@ def plan_for(
         InfrastructureError: the file of controls cannot be read.
     """
     policy, sets = project.policy.policy, [s.prompt_set for s in project.sets]
-    judged = frozenset(s.prompt_set.kind.value for s in project.sets if s.card.scoring == "judge")
+    judged = [s for s in project.sets if s.card.scoring == "judge"]
     inputs = PlanInputs(
         name=project.file.name,
         lineage=project.lineage,
@@ -86,9 +84,10 @@ def plan_for(
         joint_power=policy.joint_power,
         repeats=project.file.generation.repeats,
         seed=project.file.seed,
-        labels_per_arm=(LEAST_LABELS if policy.labels_per_arm is None else policy.labels_per_arm) if judged else 0,
+        labels_per_arm=policy.labels_per_arm,
         latency=project.file.latency,
-        judged_kinds=judged,
+        judged_kinds=frozenset(s.prompt_set.kind.value for s in judged),
+        judged_sets=frozenset(s.prompt_set.name for s in judged),
         judges=judge_errors(project, known) if judged else {},
         also=_also(project, incumbent, candidate),
     )

@@ -9,7 +9,7 @@ from typing import Literal
 import pytest
 
 from evalharness.allocating import DeclaredWeight
-from evalharness.cell_design import JudgeError
+from evalharness.judge_error import JudgeError
 from evalharness.cell_sizes import LARGEST_EXACT_SIZE
 from evalharness.drawing import sample_of
 from evalharness.plan import LatencyLoad, Looks, Plan, Requirement

@@ -1,0 +1,155 @@
+"""The judge's error as a plan expects it, and what it adds to sizes: more prompts, and labels that correct it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal
+
+from evalharness.statistics import (
+    labels_for_limit,
+    labels_for_margin,
+    power_for_judged_limit,
+    power_for_judged_margin,
+    proportion_lower,
+)
+
+ASSUMED_SENSITIVITY = 0.9
+"""The judge's sensitivity, where it was not measured."""
+ASSUMED_SPECIFICITY = 0.9
+"""The judge's specificity, where it was not measured."""
+ASSUMED_POSITIVES = 100
+"""Labelled events (positive controls) that a judge's sensitivity is assumed to rest on, where the project has none."""
+_GROWTH = 1.02
+_MOST_GROWN = 50.0
+"""A judge that takes more prompts than this many times the unjudged size is of no use."""
+
+
+@dataclass(frozen=True)
+class JudgeError:
+    """What is known or assumed about the judge on one kind of set."""
+
+    sensitivity: float = ASSUMED_SENSITIVITY
+    """Chance that it sees the event that the set's rate counts."""
+    specificity: float = ASSUMED_SPECIFICITY
+    """Chance that it sees none where there is none."""
+    positives: int = ASSUMED_POSITIVES
+    """Labelled events from outside the run (positive controls) that its sensitivity will rest on, on safety sets."""
+    source: Literal["measured", "stated", "assumed"] = "assumed"
+    """Where sensitivity and specificity come from."""
+
+    @property
+    def note(self) -> str:
+        """The same for people."""
+        return f"judge {self.source}: sensitivity {self.sensitivity:.3g}, specificity {self.specificity:.3g}"
+
+    def sensitivity_lower(self, alpha: float) -> float:
+        """Lower bound of the sensitivity that the labelled events will show, one-sided at 1 - alpha."""
+        found = self.sensitivity * self.positives
+        return float(proportion_lower(found, self.positives, confidence=1 - alpha)) if self.positives else 0.0
+
+
+@dataclass(frozen=True)
+class JudgedDifference:
+    """A paired difference of judged rates that must be shown to lie inside a margin."""
+
+    judge: JudgeError
+    margin: float
+    discordance: float
+    """Share of prompts on which the arms truly differ."""
+    level: float
+    """The rate of either arm."""
+    alpha: float
+
+    def power(self, n: int, labels: int) -> float:
+        """Power with ``n`` prompts of which ``labels`` are labelled on both arms."""
+        return _margin_power(self, n, min(n, labels))
+
+    def size(self, unjudged: int, power: float) -> tuple[int, int]:
+        """Fewest prompts, with the labels that they take; (0, 0): the judge shows too little."""
+        n = unjudged
+        while n <= _MOST_GROWN * unjudged:
+            labels = labels_for_margin(
+                n,
+                self.margin,
+                self.discordance,
+                sensitivity=self.judge.sensitivity,
+                specificity=self.judge.specificity,
+                pass_rate=self.level,
+                alpha=self.alpha,
+                power=power,
+            )
+            if labels is not None:
+                return n, labels
+            n = math.ceil(_GROWTH * n)
+        return 0, 0
+
+
+@dataclass(frozen=True)
+class JudgedFloor:
+    """A judged rate, corrected by labels, that must be shown to lie above a floor."""
+
+    judge: JudgeError
+    floor: float
+    rate: float
+    alpha: float
+
+    def power(self, n: int, labels: int) -> float:
+        """Power with ``n`` judged answers, and ``labels`` labelled ones of that kind of set."""
+        return _floor_power(self, n, labels)
+
+    def size(self, unjudged: int, power: float) -> tuple[int, int]:
+        """Fewest answers, with the labels that they take; (0, 0): the judge shows too little.
+
+        At most as many are labelled as are judged.
+        """
+        low, high = unjudged - 1, unjudged
+        while self.power(high, high) < power:
+            low, high = high, 2 * high
+            if high > _MOST_GROWN * unjudged:
+                return 0, 0
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (low, middle) if self.power(middle, middle) >= power else (middle, high)
+        labels = labels_for_limit(
+            high,
+            self.floor,
+            self.rate,
+            sensitivity=self.judge.sensitivity,
+            specificity=self.judge.specificity,
+            direction="floor",
+            alpha=self.alpha,
+            power=power,
+        )
+        return high, high if labels is None else labels
+
+
+@lru_cache(maxsize=4096)
+def _margin_power(what: JudgedDifference, n: int, labels: int) -> float:
+    return power_for_judged_margin(
+        n,
+        labels,
+        what.margin,
+        what.discordance,
+        what.judge.sensitivity,
+        what.judge.specificity,
+        what.level,
+        alpha=what.alpha,
+    )
+
+
+@lru_cache(maxsize=4096)
+def _floor_power(what: JudgedFloor, n: int, labels: int) -> float:
+    passing = labels * what.rate
+    return power_for_judged_limit(
+        n,
+        what.floor,
+        what.rate,
+        what.judge.sensitivity,
+        what.judge.specificity,
+        passing,
+        labels - passing,
+        direction="floor",
+        alpha=what.alpha,
+    )
