@@ -103,15 +103,12 @@ def _for_joint_power(
     while low < high:
         middle = (low + high) // 2
         low, high = (low, middle) if enough(once, _POWERS[middle]) else (middle + 1, high)
-    start = _POWERS[low]
-    near = sorted({*_POWERS[low : low + 2], max(start, round(equal, 6))})
-    for power in near:
+    steps = {*_POWERS[low : low + 2], *_POWERS[low + 2 :: 3], max(_POWERS[low], round(equal, 6))}
+    for count, power in enumerate(sorted(steps)):
         if enough(drafts, power):
             return cells_for(drafts, power, allocation, inputs)
-    if enough(drafts, _POWERS[-1]):
-        for power in [p for p in _POWERS[low + 2 :: 3] if p > near[-1]]:
-            if enough(drafts, power):
-                return cells_for(drafts, power, allocation, inputs)
+        if count == 1 and not enough(drafts, _POWERS[-1]):
+            break
     return cells_for(drafts, equal, allocation, inputs)
 
 

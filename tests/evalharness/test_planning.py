@@ -9,9 +9,9 @@ from typing import Literal
 import pytest
 
 from evalharness.allocating import DeclaredWeight
-from evalharness.judge_error import JudgeError
 from evalharness.cell_sizes import LARGEST_EXACT_SIZE
 from evalharness.drawing import sample_of
+from evalharness.judge_error import JudgeError
 from evalharness.plan import LatencyLoad, Looks, Plan, Requirement
 from evalharness.planning import PlanInputs, RateSource, joint_power, make_plan, naive_total
 from evalharness.statistics import (
