@@ -1,12 +1,13 @@
 """What does `relgate gate` cost on a million outcomes? Wall clock, CPU and peak memory of the commands users run.
 
-Three workloads of ``--rows`` outcomes, each under a policy of 20 cells, some of which fail or stay open so that
+Four workloads of ``--rows`` outcomes, each under a policy of 20 cells, some of which fail or stay open so that
 p-values and "how many more" are computed too:
 
 * ``arms``: candidate and incumbent imported apart, half of the rows each, gated together (differences and cost ratio);
 * ``subject``: one subject, with failed and unscored requests, repeats and clusters;
 * ``judged``: one evidence file with both arms, scored by a judge, with labels and calibrations, as `relgate evaluate`
-  writes it (prediction-powered differences, corrected rates).
+  writes it (prediction-powered differences, corrected rates);
+* ``planned``: one evidence file with both arms under a plan with four looks, whose course the gate follows again.
 
 Every command is a process of its own; CPU and memory are what the operating system counted for it.
 
@@ -34,9 +35,13 @@ import pyarrow as pa
 import pyarrow.csv
 import yaml
 
+from evalharness.drawing import merged, strata_of
 from evalharness.evidence import Calibration, Evidence, Provenance
 from evalharness.evidence_files import write_evidence
+from evalharness.metrics import rows_for
 from evalharness.outcomes import OutcomeTable
+from evalharness.plan import Looks, Plan, PlannedCell, PlannedSet, Stratum
+from gates.policy import Policy, load_policy
 from golden_sets.digests import digest_bytes, digest_json
 from golden_sets.records import SetKind
 
@@ -138,55 +143,36 @@ def subject(folder: Path, rows: int) -> list[dict[str, Any]]:
 
 def judged(folder: Path, rows: int) -> list[dict[str, Any]]:
     """Both arms in one file, scored by a judge."""
-    half, frames = rows // 2, []
-    for arm, seed, quality in (("candidate", 4, 0.90), ("incumbent", 5, 0.902)):
-        rng = np.random.default_rng(seed)
-        columns = outcomes(rng, np.arange(half), quality=quality)
-        kinds = columns.pop("set")
-        frame = pd.DataFrame({f"dim.{n}" if n in DIMENSIONS else n: column for n, column in columns.items()})
-        golden = kinds == "golden"
-        truth, known = frame["outcome"].to_numpy(), np.arange(half) % 50 == 0
-        answered = frame["error"].isna().to_numpy()
-        seen = np.where(golden & (rng.random(half) < 0.03), 1 - truth, truth)
-        frame = frame.assign(
-            arm=arm, phase="quality", set_kind=kinds, set_name=kinds, cluster=frame["prompt_id"], outcome=seen,
-            prompt_digest=frame["prompt_id"], scored_by=np.where(answered, "judge", np.array(None)), rubric=kinds,
-            label=np.where(known & golden, truth, np.nan), label_p=np.where(known & golden, 0.02, np.nan),
-            adjudicated=np.where(~golden & (truth == 1), 1.0, np.nan),
-        )  # fmt: skip
-        frames.append(frame)
-    table = OutcomeTable.from_frame(pd.concat(frames, ignore_index=True))
-    blob = table.to_parquet()
-    evidence = Evidence(
-        subject_name="candidate",
-        subject_digest=digest_json("candidate"),
-        incumbent_name="incumbent",
-        incumbent_digest=digest_json("incumbent"),
-        set_digests={kind: digest_json(kind) for kind in KINDS},
-        judge_digest=digest_json("judge"),
-        calibrations=tuple(
-            Calibration(
-                rubric=kind,
-                set_kind=SetKind(kind),
-                positives=9000,
-                true_positives=8730,
-                negatives=1000,
-                true_negatives=970,
-            )
-            for kind in KINDS
-        ),
-        outcomes=digest_bytes(blob),
-        outcome_rows=len(table),
-        provenance=Provenance(relgate="-", python="-", platform="-", started_at="-", finished_at="-"),
+    table = both_arms(rows // 2, judged=True)
+    calibrations = tuple(
+        Calibration(
+            rubric=kind,
+            set_kind=SetKind(kind),
+            positives=9000,
+            true_positives=8730,
+            negatives=1000,
+            true_negatives=970,
+        )
+        for kind in KINDS
     )
-    write_evidence(evidence, blob, folder / "judged.json")
+    write(folder, "judged", table, calibrations=calibrations, judge_digest=digest_json("judge"))
     return [gated(folder, "judged", "judged", COMPARED, rows)]
+
+
+def planned(folder: Path, rows: int) -> list[dict[str, Any]]:
+    """Both arms under a plan with four looks that asks every prompt: the gate follows the course of the run again."""
+    table = both_arms(rows // 2, judged=False)
+    policy = load_policy(policy_file(folder, "planned", COMPARED)).policy
+    plan = plan_for(policy, table)
+    write(folder, "planned", table, plan=plan, plan_digest=plan.digest, plan_index=0)
+    return [gated(folder, "planned", "planned", COMPARED, rows)]
 
 
 WORKLOADS: Mapping[str, Callable[[Path, int], list[dict[str, Any]]]] = {
     "arms": arms,
     "subject": subject,
     "judged": judged,
+    "planned": planned,
 }
 
 # -- data ------------------------------------------------------------------------------------------------------------
@@ -220,6 +206,78 @@ def outcomes(rng: np.random.Generator, prompt: npt.NDArray[Any], *, quality: flo
     }
 
 
+def both_arms(prompts: int, *, judged: bool) -> OutcomeTable:
+    """Candidate and incumbent on the same prompts; judged: with errors of the judge, and labels of every fiftieth."""
+    frames = []
+    for arm, seed in (("candidate", 4), ("incumbent", 5)):
+        rng = np.random.default_rng(seed)
+        columns = outcomes(rng, np.arange(prompts), quality=0.9035)
+        kinds, truth = columns.pop("set"), columns["outcome"]
+        frame = pd.DataFrame({f"dim.{n}" if n in DIMENSIONS else n: column for n, column in columns.items()})
+        frame = frame.assign(
+            arm=arm, phase="quality", set_kind=kinds, set_name=kinds, cluster=frame["prompt_id"],
+            prompt_digest=frame["prompt_id"], scored_by="checker",
+        )  # fmt: skip
+        if judged:
+            golden, known = kinds == "golden", (kinds == "golden") & (np.arange(prompts) % 50 == 0)
+            frame = frame.assign(
+                outcome=np.where(golden & (rng.random(prompts) < 0.03), 1 - truth, truth), rubric=kinds,
+                scored_by=np.where(frame["error"].isna().to_numpy(), "judge", np.array(None)),
+                label=np.where(known, truth, np.nan), label_p=np.where(known, 0.02, np.nan),
+                adjudicated=np.where(~golden & (truth == 1), 1.0, np.nan),
+            )  # fmt: skip
+        frames.append(frame)
+    return OutcomeTable.from_frame(pd.concat(frames, ignore_index=True))
+
+
+def plan_for(policy: Policy, table: OutcomeTable) -> Plan:
+    """A plan that asks every prompt of the table, in strata that the policy tells apart, with four looks."""
+    mine, looks = table.arm("candidate"), Looks(fractions=(0.25, 0.5, 0.75, 1.0))
+    told = {"golden": ("tier", "tenant"), "adversarial": ("severity",), "false_refusal": ()}
+    sets = {}
+    for kind in KINDS:
+        strata = []
+        for cell in mine.where({"set": kind}).cells(told[kind]):
+            ids = tuple(mine.where({"set": kind, **cell}).text("prompt_id").to_list())
+            strata.append(Stratum(cell=cell, weight=len(ids), available=len(ids), prompts=ids))
+        sets[kind] = PlannedSet(kind=SetKind(kind), set_digest=digest_json(kind), strata=tuple(strata))
+    cells = []
+    for check in policy.checks:
+        rests_on = check.spec.family in ("rate", "ratio") and check.spec.set_kind is not None
+        for cell in rows_for(check.spec, mine, check.where).cells(check.each):
+            found = PlannedCell(
+                check="/".join([check.id, *cell.values()]), metric=check.metric, purpose="display",
+                set_kind=check.spec.set_kind, cell=cell, rate=None, rate_source="none",
+                basis="sample" if rests_on else "end",
+                n_wanted=0, n_available=0, n=0, power_wanted=0.9,
+            )  # fmt: skip
+            n = len(merged(strata_of(sets, found), 0)) if rests_on else 0
+            steps = tuple(round(n * fraction) for fraction in looks.fractions) if n else ()
+            cells.append(found.model_copy(update={"n": n, "n_wanted": n, "looks": steps}))
+    return Plan(
+        name="scale", lineage="scale/plan", policy_digest=policy.digest, sets=sets, judge_digest=None,
+        incumbent_digest=digest_json("incumbent"), alpha=policy.alpha, looks=looks, joint_power=0.8,
+        cells=tuple(cells),
+    )  # fmt: skip
+
+
+def write(folder: Path, name: str, table: OutcomeTable, *, plan: Plan | None = None, **fields: Any) -> None:
+    """Evidence of this table."""
+    blob = table.to_parquet()
+    evidence = Evidence(
+        subject_name="candidate",
+        subject_digest=digest_json("candidate"),
+        incumbent_name="incumbent",
+        incumbent_digest=digest_json("incumbent"),
+        set_digests={kind: digest_json(kind) for kind in KINDS},
+        outcomes=digest_bytes(blob),
+        outcome_rows=len(table),
+        provenance=Provenance(relgate="-", python="-", platform="-", started_at="-", finished_at="-"),
+        **fields,
+    )
+    write_evidence(evidence, blob, folder / f"{name}.json", plan)
+
+
 def numbered(prefix: str, numbers: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """``p000042``..."""
     return np.char.add(prefix, np.char.zfill(numbers.astype(str), 7))
@@ -244,9 +302,7 @@ def gated(
     folder: Path, workload: str, name: str, checks: tuple[Mapping[str, Any], ...], rows: int, *more: str
 ) -> dict[str, Any]:
     """Gate evidence under a policy of these checks."""
-    policy = {"name": workload, "version": "1", "alpha": 0.05, "primary": checks[0]["id"], "checks": list(checks)}
-    path = folder / f"{workload}.policy.yaml"
-    path.write_text(yaml.safe_dump(policy), encoding="utf-8")
+    path = policy_file(folder, workload, checks)
     decision = folder / f"{workload}.decision.json"
     arguments = ["gate", str(folder / f"{name}.json"), "--policy", str(path), "-o", str(decision), "--json", *more]
     _, measured = run(arguments)
@@ -254,6 +310,14 @@ def gated(
     counts = {status: sum(c["status"] == status for c in results) for status in ("pass", "fail", "inconclusive")}
     told = f"{len(results)} cells: " + ", ".join(f"{count} {status}" for status, count in counts.items())
     return {"workload": workload, "command": "gate", "rows": rows, **measured, "result": told}
+
+
+def policy_file(folder: Path, name: str, checks: tuple[Mapping[str, Any], ...]) -> Path:
+    """A policy of these checks."""
+    policy = {"name": name, "version": "1", "alpha": 0.05, "primary": checks[0]["id"], "checks": list(checks)}
+    path = folder / f"{name}.policy.yaml"
+    path.write_text(yaml.safe_dump(policy), encoding="utf-8")
+    return path
 
 
 def run(arguments: list[str]) -> tuple[dict[str, Any], dict[str, float]]:

@@ -14,6 +14,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection, Iterable, Mapping
 
+import numpy as np
+
 from evalharness.plan import Plan, PlannedCell, PlannedSet, Stratum
 from golden_sets.digests import canonical_json
 from golden_sets.errors import InputError
@@ -43,18 +45,18 @@ def merged(members: Iterable[tuple[str, Stratum]], seed: int) -> tuple[PromptId,
     strata = list(members)
     if not strata:
         return ()
-    starts = [_start(name, stratum, seed) for name, stratum in strata]
-
-    def place(index: int, j: int) -> tuple[float, int]:
-        return (j + starts[index]) / strata[index][1].weight, index
-
-    end = min(place(index, len(stratum.prompts)) for index, (_, stratum) in enumerate(strata))
-    places = sorted(
-        (place(index, j), name, prompt)
-        for index, (name, stratum) in enumerate(strata)
-        for j, prompt in enumerate(stratum.prompts)
-    )
-    return tuple((name, prompt) for position, name, prompt in places if position < end)
+    sizes = [len(stratum.prompts) for _, stratum in strata]
+    # One place more than there are prompts: where the first that is not planned would stand.
+    places = [
+        (np.arange(size + 1) + _start(name, stratum, seed)) / stratum.weight
+        for size, (name, stratum) in zip(sizes, strata, strict=True)
+    ]
+    end = min((float(own[-1]), index) for index, own in enumerate(places))
+    place, index = np.concatenate([own[:-1] for own in places]), np.repeat(np.arange(len(strata)), sizes)
+    order = np.lexsort((index, place))
+    before = (place < end[0]) | ((place == end[0]) & (index < end[1]))
+    prompts = [(name, prompt) for name, stratum in strata for prompt in stratum.prompts]
+    return tuple(prompts[i] for i in order[before[order]].tolist())
 
 
 def _start(name: str, stratum: Stratum, seed: int) -> float:

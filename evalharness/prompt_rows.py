@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 import numpy as np
 
 from evalharness.drawing import PromptId, proportional
-from evalharness.outcomes import Codes, Mask, OutcomeTable
+from evalharness.outcomes import Mask, OutcomeTable
 from evalharness.plan import Plan
 from evalharness.text_columns import joint_codes
 
@@ -20,6 +20,7 @@ class PromptRows:
     """
 
     def __init__(self, table: OutcomeTable) -> None:
+        self.table = table
         self._table = table.phase("quality")
         names, ids = self._table.text("set_name"), self._table.text("prompt_id")
         joint = joint_codes([names.codes, ids.codes])
@@ -29,20 +30,14 @@ class PromptRows:
         self._arms = [self._places_of(self._table.matches("arm", arm)) for arm in self._table.arms]
         self._proportional: dict[frozenset[tuple[str, str]], OutcomeTable] = {}
 
-    def missing(self, prompts: Collection[PromptId]) -> int:
-        """How many of these prompts some arm did not answer."""
-        found = self._find(prompts)
-        there = found >= 0
-        for answered in self._arms:
-            there &= answered[found]
-        return int((~there).sum())
-
-    def only(self, prompts: Collection[PromptId]) -> OutcomeTable:
-        """The rows of these prompts."""
-        found = self._find(prompts)
+    def of(self, prompts: Collection[PromptId]) -> tuple[OutcomeTable, int]:
+        """The rows of these prompts, and how many of the prompts some arm did not answer."""
+        found = np.array([self._places.get(prompt, -1) for prompt in prompts], dtype=np.int64)
+        there = found[found >= 0]
         wanted = np.zeros(len(self._places), dtype=np.bool_)
-        wanted[found[found >= 0]] = True
-        return self._table.take(wanted[self._numbers])
+        wanted[there] = True
+        answered = np.logical_and.reduce([arm[there] for arm in self._arms]) if self._arms else there
+        return self._table.take(wanted[self._numbers]), len(prompts) - int(np.count_nonzero(answered))
 
     def in_proportion(self, plan: Plan, selector: Mapping[str, str]) -> OutcomeTable:
         """The rows that a number pooled over a selection rests on: the strata of the plan in their declared proportion.
@@ -52,12 +47,8 @@ class PromptRows:
         key = frozenset(selector.items())
         if key not in self._proportional:
             sample = proportional(plan, self._places.keys(), selector)
-            self._proportional[key] = self.only(sample) if sample else self._table
+            self._proportional[key] = self.of(sample)[0] if sample else self._table
         return self._proportional[key]
-
-    def _find(self, prompts: Collection[PromptId]) -> Codes:
-        """The place of each prompt; -1 where it has no row."""
-        return np.array([self._places.get(prompt, -1) for prompt in prompts], dtype=np.int64)
 
     def _places_of(self, rows: Mask) -> Mask:
         """Which prompts have one of these rows."""

@@ -13,7 +13,7 @@ Sources: `evalharness.statistics.sequential`, `sequential_design`, `sequential_l
 from __future__ import annotations
 
 import itertools
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
@@ -95,6 +95,7 @@ class Course:
         self._single = len(self._left) == 1
         self._asked: set[PromptId] = set()
         self._cut = False
+        self._rows: PromptRows | None = None
 
     @property
     def stopped(self) -> bool:
@@ -130,7 +131,7 @@ class Course:
             raise InputError("the run is over: there is nothing left to look at")
         stage, number = self._left.pop(0)
         self._asked.update(asked)
-        rows = PromptRows(table)
+        rows = self._rows_of(table)
         for one in self._open(stage):
             self._examine(one, number, rows, calibrations)
         settled = self._settle(stage, number)
@@ -192,22 +193,29 @@ class Course:
             for prompt in stratum.prompts
         ]
 
+    def _rows_of(self, table: OutcomeTable) -> PromptRows:
+        """The table's rows by prompt; a finished run is followed through the same table look after look."""
+        if self._rows is None or self._rows.table is not table:
+            self._rows = PromptRows(table)
+        return self._rows
+
     def _examine(self, one: _Tracked, number: int, rows: PromptRows, calibrations: Calibrations) -> None:
         if self._at_end(one):
             return
-        wanted: Collection[PromptId] = one.sample[: one.planned.looks[number - 1]]
-        if missing := rows.missing(wanted):
+        wanted = one.sample[: one.planned.looks[number - 1]]
+        answers, missing = rows.of(wanted)
+        if missing:
             one.broken = f"{missing} of the {len(wanted)} prompts of look {number} were not asked"
             return
         if one.planned.basis == "requests":
-            wanted = self._asked
+            answers, _ = rows.of(self._asked)
         looks = self.plan.looks
         one.look = number
         one.examined = examine(
             one.planned.check,
             one.check,
             one.cell,
-            rows_for(one.check.spec, rows.only(wanted), one.selector),
+            rows_for(one.check.spec, answers, one.selector),
             self.policy,
             calibrations,
             alpha=look_alphas(looks.fractions, self.plan.alpha, looks.spending)[number - 1],
