@@ -133,6 +133,7 @@ class ImportedRows:
         """The repeat of every row; 0 where none is given."""
         numbers = np.nan_to_num(self.numbers_at_least_zero("repeat"))
         self._refuse("repeat", numbers != np.floor(numbers), self.texts("repeat"), "is not a whole number")
+        self._refuse("repeat", numbers > np.iinfo(np.int32).max, self.texts("repeat"), "is too large")
         return numbers.astype(np.int64)
 
     def required(self, name: str) -> pa.Array:

@@ -87,7 +87,7 @@ def examine(
             single = _of_arm(check, rows, arm, calibrations).within(cell)
             own[arm] = _estimate(single, confidence)
     passes, p_fail = (False, None) if measurement.lacking else _against_limit(check, measurement, alpha)
-    obstacle = _obstacle(measurement, policy)
+    obstacle = _obstacle(check, measurement, policy)
     return Examined(
         id=name,
         check=check,
@@ -213,14 +213,15 @@ def _against_limit(check: Check, measurement: Measurement, alpha: float) -> tupl
     return passes, p_value_by_inversion(far, check.limit, above=not above)
 
 
-def _obstacle(measurement: Measurement, policy: Policy) -> str | None:
+def _obstacle(check: Check, measurement: Measurement, policy: Policy) -> str | None:
     if measurement.lacking:
         return f"no bound without {measurement.lacking}"
     if measurement.incomplete:
         return measurement.incomplete
     if measurement.n and measurement.unscored / measurement.n > policy.max_unscored:
+        told = "answers to {} prompts" if check.compares else "of {} answers"
         return (
-            f"{measurement.unscored} of {measurement.n} answers could not be scored, "
+            f"{measurement.unscored} {told.format(measurement.n)} could not be scored, "
             f"more than the {policy.max_unscored:.1%} that policy '{policy.name}' tolerates"
         )
     return None
