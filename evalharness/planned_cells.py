@@ -17,11 +17,10 @@ from evalharness.label_sizes import LabelNeeds
 from evalharness.plan import PlannedCell, PlannedSet, Requirement
 from evalharness.plan_inputs import Expected, PlanInputs
 from evalharness.statistics import power_for_limit
+from evalharness.stopping import Stopping
 from golden_sets.errors import InputError
 from golden_sets.records import SetKind
 
-CLEAR = 2.0
-"""A clearly better candidate: so many times as far from the limit as a check is sized for."""
 CERTAIN = 0.995
 """Power up to which a check takes prompts that are asked anyway."""
 
@@ -180,18 +179,24 @@ def _settled(
     if cell.n_available < cell.n_wanted:
         wanted = f"{cell.n_wanted} prompts wanted" if size.note is None else "prompts wanted"
         missing = f"the sets hold {cell.n_available} of the {wanted}"
-    course, clear = design.stopping(n), design.stopping(n, CLEAR)
+    power = design.power(n)
     return cell.model_copy(
         update={
             "n": n,
             "labels": own,
             "looks": design.sizes_at(n),
-            "power": None if course is None else round(course.power, 6),
-            "expected_n": None if course is None else round(course.expected_n, 1),
-            "expected_n_clear": None if clear is None else round(clear.expected_n, 1),
+            "power": None if power is None else round(power, 6),
             "note": _joined(cell.note, missing),
         }
     )
+
+
+def course_of(draft: Draft, cell: PlannedCell, effect: float = 1.0) -> Stopping | None:
+    """The course of a planned check at a multiple of the distance it was sized for; None: it is not looked at."""
+    if not cell.looks:
+        return None
+    design = draft.design.with_labels(cell.labels)
+    return (design if cell.power_wanted is None else design.with_power(cell.power_wanted)).stopping(cell.n, effect)
 
 
 def _certain(design: CellDesign, cell: PlannedCell, size: CellSize) -> int:

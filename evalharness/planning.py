@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from evalharness.allocating import Allocation, stratified
 from evalharness.averages import Demand, expected_prompts
@@ -20,13 +21,15 @@ from evalharness.cell_design import RateSource
 from evalharness.cell_sizes import SIZED, size_for
 from evalharness.plan import LatencyLoad, Looks, Plan, PlannedCell, PlannedSet
 from evalharness.plan_inputs import Expected, ExpectedRate, PlanInputs
-from evalharness.planned_cells import CLEAR, Draft, cells_for, draft_of
+from evalharness.planned_cells import Draft, cells_for, course_of, draft_of
 from golden_sets.records import PromptSet
 
 __all__ = ["Expected", "ExpectedRate", "PlanInputs", "RateSource", "joint_power", "make_plan", "naive_total"]
 
 ASSUMED_DISCORDANCE = 0.15
 """Share of prompts on which two versions of a model differ, where nothing is known."""
+CLEAR = 2.0
+"""A clearly better candidate: so many times as far from the limit as a check is sized for."""
 _POWERS = (*(round(0.5 + 0.005 * step, 3) for step in range(100)), 0.999)
 """Powers that a check may be sized for: few, because looks are designed anew for each."""
 
@@ -42,7 +45,7 @@ def make_plan(inputs: PlanInputs) -> Plan:
     allocation = Allocation(sets, inputs.seed)
     drafts = [draft_of(requirement, inputs, sets, allocation) for requirement in inputs.requirements]
     cells, labels = _for_joint_power(drafts, allocation, inputs)
-    average, clear = (_expected_prompts(drafts, cells, allocation, effect) for effect in (1.0, CLEAR))
+    cells, average, clear = _with_averages(drafts, cells, allocation)
     return Plan(
         name=inputs.name,
         lineage=inputs.lineage,
@@ -80,50 +83,76 @@ def naive_total(cells: Sequence[PlannedCell]) -> int:
     return max(sized) * len(sized) if sized else 0
 
 
+@dataclass(frozen=True)
+class _Sized:
+    """All checks sized for one power."""
+
+    cells: list[PlannedCell]
+    labels: dict[str, int]
+    counts: NDArray[np.int64]
+
+
 def _for_joint_power(
     drafts: Sequence[Draft], allocation: Allocation, inputs: PlanInputs
 ) -> tuple[list[PlannedCell], dict[str, int]]:
-    """The cells, all sized for the least power each with which the joint power is reached.
+    """The cells, all sized for the least power each with which the joint power is reached, and labels by set.
 
     Where the sets do not hold enough for it, every check is sized for an equal part of it, and the power left is said.
     """
+    found = _search(drafts, allocation, inputs)
+    allocation.counts = found.counts
+    return found.cells, found.labels
+
+
+def _search(drafts: Sequence[Draft], allocation: Allocation, inputs: PlanInputs) -> _Sized:
+    def sized(which: Sequence[Draft], power: float) -> _Sized:
+        cells, labels = cells_for(which, power, allocation, inputs)
+        return _Sized(cells, labels, allocation.counts)
+
+    def enough(found: _Sized) -> bool:
+        return joint_power(found.cells) >= inputs.joint_power
+
     equal = max((d.design.requirement.power for d in drafts if d.design.sized), default=inputs.joint_power)
     if inputs.share is not None or not any(d.design.sized for d in drafts):
-        return cells_for(drafts, equal, allocation, inputs)
-
+        return sized(drafts, equal)
     # Looks change sizes, hardly powers: one look, which is quick, tells where to start.
     once = [replace(draft, design=replace(draft.design, looks=Looks())) for draft in drafts]
-
-    def enough(which: Sequence[Draft], power: float) -> bool:
-        return joint_power(cells_for(which, power, allocation, inputs)[0]) >= inputs.joint_power
-
-    if not enough(once, _POWERS[-1]):
-        return cells_for(drafts, equal, allocation, inputs)
     low, high = 0, len(_POWERS) - 1
+    if not enough(sized(once, _POWERS[high])):
+        return sized(drafts, equal)
     while low < high:
         middle = (low + high) // 2
-        low, high = (low, middle) if enough(once, _POWERS[middle]) else (middle + 1, high)
+        low, high = (low, middle) if enough(sized(once, _POWERS[middle])) else (middle + 1, high)
     steps = {*_POWERS[low : low + 2], *_POWERS[low + 2 :: 3], max(_POWERS[low], round(equal, 6))}
     for count, power in enumerate(sorted(steps)):
-        if enough(drafts, power):
-            return cells_for(drafts, power, allocation, inputs)
-        if count == 1 and not enough(drafts, _POWERS[-1]):
+        found = sized(drafts, power)
+        if enough(found):
+            return found
+        if count == 1 and not enough(sized(drafts, _POWERS[-1])):
             break
-    return cells_for(drafts, equal, allocation, inputs)
+    return sized(drafts, equal)
 
 
-def _expected_prompts(
-    drafts: Sequence[Draft], cells: Sequence[PlannedCell], allocation: Allocation, effect: float
-) -> float | None:
-    demands = []
-    for draft, cell in zip(drafts, cells, strict=True):
-        design = draft.design.with_labels(cell.labels)
-        design = design if cell.power_wanted is None else design.with_power(cell.power_wanted)
-        course = design.stopping(cell.n, effect) if cell.looks else None
-        if course is not None:
-            counts = np.array([allocation.taken(draft.draw, n) for n in cell.looks])
-            demands.append(Demand(np.minimum(counts, allocation.counts), course.ends))
-    return round(expected_prompts(demands, allocation.counts), 1) if demands else None
+def _with_averages(
+    drafts: Sequence[Draft], cells: Sequence[PlannedCell], allocation: Allocation
+) -> tuple[list[PlannedCell], float | None, float | None]:
+    """The cells with what they take on average, and what the plan does: at the expected rates, and twice as clear."""
+    columns: dict[float, list[float | None]] = {}
+    totals: dict[float, float | None] = {}
+    for effect in (1.0, CLEAR):
+        courses = [course_of(draft, cell, effect) for draft, cell in zip(drafts, cells, strict=True)]
+        columns[effect] = [None if course is None else round(course.expected_n, 1) for course in courses]
+        demands = [
+            Demand(np.minimum([allocation.taken(draft.draw, n) for n in course.sizes], allocation.counts), course.ends)
+            for draft, course in zip(drafts, courses, strict=True)
+            if course is not None
+        ]
+        totals[effect] = round(expected_prompts(demands, allocation.counts), 1) if demands else None
+    found = [
+        cell.model_copy(update={"expected_n": average, "expected_n_clear": clear})
+        for cell, average, clear in zip(cells, columns[1.0], columns[CLEAR], strict=True)
+    ]
+    return found, totals[1.0], totals[CLEAR]
 
 
 def _stratified(prompt_set: PromptSet, inputs: PlanInputs) -> PlannedSet:

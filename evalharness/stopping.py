@@ -74,18 +74,18 @@ def stopping_at_limit(
         direction: whether the limit is a floor or a ceiling.
     """
     chance = rate if direction == "floor" else 1 - rate
+    never = (edges[0], edges[0])
+    needed = _needed(sizes, edges, direction)
+    short, clear = (_needed(sizes, [(wedge or never)[end] for wedge in wedges], direction) for end in (0, 1))
     mass, before = np.ones(1), 0
     passed, dropped = [], []
-    for n, edge, wedge in zip(sizes, edges, wedges, strict=True):
+    for look, (n, wedge) in enumerate(zip(sizes, wedges, strict=True)):
         if n > before:
             mass = np.convolve(mass, stats.binom.pmf(np.arange(n - before + 1), n - before, chance))
             before = n
         counts = np.arange(mass.size)
-        passes = counts >= _needed(n, edge, direction)
-        given_up = np.zeros_like(passes)
-        if wedge is not None:
-            short, clear = (_needed(n, one, direction) for one in wedge)
-            given_up = ~passes & (counts < short) & (counts >= clear)
+        passes = counts >= needed[look]
+        given_up = ~passes & (counts < short[look]) & (counts >= clear[look]) & (wedge is not None)
         passed.append(float(mass[passes].sum()))
         dropped.append(float(mass[given_up].sum()))
         mass = np.where(passes | given_up, 0.0, mass)
@@ -128,7 +128,10 @@ def pass_levels(looks: Looks, alpha: float) -> tuple[float, ...]:
     return look_alphas(looks.fractions, alpha, looks.spending)
 
 
-def _needed(n: int, edge: Edge, direction: Direction) -> int:
-    """Fewest successes of n whose bound clears the limit; for a ceiling, non-events are the successes."""
-    limit = edge[0] if direction == "floor" else 1 - edge[0]
-    return int(stats.binom.isf(edge[1], n, limit)) + 1 if 0 < limit < 1 else n + 1
+def _needed(sizes: Sequence[int], edges: Sequence[Edge], direction: Direction) -> NDArray[np.int64]:
+    """Fewest successes at each look whose bound clears the limit; for a ceiling, non-events are the successes."""
+    n, limits = np.asarray(sizes), np.array([limit for limit, _ in edges])
+    limits = limits if direction == "floor" else 1 - limits
+    inside = (limits > 0) & (limits < 1)
+    counts = stats.binom.isf([level for _, level in edges], n, np.where(inside, limits, 0.5)) + 1
+    return np.where(inside, counts, n + 1).astype(np.int64)
