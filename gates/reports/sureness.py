@@ -39,19 +39,17 @@ class SampleCounts:
 
 def sample_counts(table: OutcomeTable) -> tuple[SampleCounts, ...]:
     """Counts by kind of set and arm, the candidate first; empty combinations are left out."""
-    quality = table.frame[table.frame["phase"] == "quality"]
+    quality = table.phase("quality")
     found = []
     for kind in SetKind:
         for arm in ARMS:
-            mask = (quality["set_kind"] == kind.value) & (quality["arm"] == arm)
-            rows = quality[mask.to_numpy(dtype=np.bool_)]
+            rows = quality.where({"set": kind.value}).arm(arm)
             if len(rows) == 0:
                 continue
-            error = rows["error"].notna().to_numpy(dtype=np.bool_)
-            outcome = rows["outcome"].to_numpy(dtype=np.float64)
+            error, outcome = rows.failed(), rows.numbers("outcome")
             bad = (outcome < 0.5) | error if kind is SetKind.GOLDEN else (outcome >= 0.5) & ~error
-            flagged = (outcome >= 0.5) & rows["adjudicated"].isna().to_numpy(dtype=np.bool_)
-            judged = (rows["scored_by"] == "judge").to_numpy(dtype=np.bool_, na_value=False)
+            flagged = (outcome >= 0.5) & np.isnan(rows.numbers("adjudicated"))
+            judged = rows.matches("scored_by", "judge")
             found.append(
                 SampleCounts(
                     set_kind=kind,
@@ -60,7 +58,7 @@ def sample_counts(table: OutcomeTable) -> tuple[SampleCounts, ...]:
                     failing=int(bad.sum()),
                     errors=int(error.sum()),
                     unscored=int((np.isnan(outcome) & ~error).sum()),
-                    labelled=int(rows["label"].notna().sum()),
+                    labelled=int(np.isfinite(rows.numbers("label")).sum()),
                     unresolved=0 if kind is SetKind.GOLDEN else int((flagged & judged).sum()),
                 )
             )

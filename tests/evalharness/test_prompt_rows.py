@@ -5,7 +5,7 @@ from tests.support.evidence import rows, table
 
 
 def answered() -> PromptRows:
-    """Five golden prompts and two adversarial ones of the same ids; the incumbent did not answer the last golden one."""
+    """Five golden prompts and two adversarial ones of the same ids; the incumbent left out the last golden one."""
     latency = rows([None], start=7)
     latency[0]["phase"] = "latency"
     return PromptRows(
