@@ -10,7 +10,20 @@ import typer
 from typer import _click as click
 
 from golden_sets.errors import RelgateError
-from pipelines.cli import demo, evaluate, gating, importing, init, planning, registry, releasing, reporting, sets, stats
+from pipelines.cli import (
+    demo,
+    evaluate,
+    gating,
+    importing,
+    init,
+    judge,
+    planning,
+    registry,
+    releasing,
+    reporting,
+    sets,
+    stats,
+)
 from pipelines.cli.output import INTERRUPTED, UNEXPECTED, fail
 
 HELP = """Eval-gated releases for language models: plan, run, judge, decide, record.
@@ -34,6 +47,7 @@ app.command("report")(reporting.report)
 app.command("demo")(demo.demo)
 app.add_typer(sets.app, name="sets")
 app.add_typer(importing.app, name="import")
+app.add_typer(judge.app, name="judge")
 app.add_typer(registry.app, name="registry")
 app.add_typer(stats.app, name="stats")
 

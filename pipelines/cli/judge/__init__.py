@@ -1,0 +1,15 @@
+"""``relgate judge``: how far a judge can be trusted, from files of labels and verdicts."""
+
+from __future__ import annotations
+
+import typer
+
+app = typer.Typer(
+    help="How far a judge can be trusted: its error against people, its biases between two answers.",
+    no_args_is_help=True,
+)
+
+
+@app.callback()
+def group() -> None:
+    """How far a judge can be trusted: its error against people, its biases between two answers."""
