@@ -256,7 +256,7 @@ def _share_of_run(draft: Draft) -> float | None:
     about_events = requirement.metric == "judge_sensitivity"
     if requirement.set_kind is not SetKind.GOLDEN:
         return None if about_events else 1.0
-    return draft.design.level if about_events else 1 - draft.design.level
+    return draft.design.level if about_events else round(1 - draft.design.level, 9)
 
 
 def _cell(design: CellDesign) -> PlannedCell:

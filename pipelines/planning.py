@@ -65,6 +65,7 @@ def plan_for(
         InfrastructureError: the file of controls cannot be read.
     """
     policy, sets = project.policy.policy, [s.prompt_set for s in project.sets]
+    also = _also(project, incumbent, candidate)
     judged = [s for s in project.sets if s.card.scoring == "judge"]
     inputs = PlanInputs(
         name=project.file.name,
@@ -89,7 +90,7 @@ def plan_for(
         judged_kinds=frozenset(s.prompt_set.kind.value for s in judged),
         judged_sets=frozenset(s.prompt_set.name for s in judged),
         judges=judge_errors(project, known) if judged else {},
-        also=_also(project, incumbent, candidate),
+        also=also,
     )
     limits = Limits(usd=budget, seconds=deadline)
     if not limits.any:

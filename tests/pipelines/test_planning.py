@@ -17,56 +17,12 @@ from golden_sets.errors import InputError
 from pipelines.cli.app import run
 from pipelines.planning import plan_for, totals
 from pipelines.project import Project
-
-FILES = {
-    "relgate.yaml": """\
-name: p
-judge: judge.yaml
-controls: controls.jsonl
-sets: [golden.yaml, other.yaml, attacks.yaml]
-labels: {source: checker, seed: 3}
-mlflow: null
-""",
-    "policy.yaml": """\
-name: p
-version: 1
-alpha: 0.05
-primary: floor
-checks:
-  - {id: floor, metric: pass_rate, test: floor, threshold: 0.7, expected: 0.8}
-  - {id: by-set, metric: pass_rate, test: floor, threshold: 0.7, each: [set_name], expected: 0.8}
-  - {id: violations, metric: violation_rate, test: ceiling, threshold: 0.1, expected: 0.02}
-""",
-    "judge.yaml": """\
-name: judge
-declared_weights: rev-1
-engine: {kind: endpoints, runtime: {urls: ['http://127.0.0.1:9/v1']}}
-template: '{criteria} {question} {reference} [[{answer}]]'
-rubrics: [rubric.yaml]
-""",
-    "rubric.yaml": "{id: correctness, version: '1', criteria: 'Is it correct?', scale: [1, 5]}\n",
-    "controls.jsonl": "{}\n",
-    "golden.yaml": "{name: golden, version: '1', kind: golden, file: golden.jsonl, rubric: correctness}\n",
-    "other.yaml": "{name: other, version: '1', kind: golden, file: other.jsonl, rubric: correctness}\n",
-    "attacks.yaml": "{name: attacks, version: '1', kind: adversarial, file: attacks.jsonl, rubric: correctness}\n",
-    "candidates/new.yaml": """\
-name: new
-declared_weights: rev-2
-engine: {kind: endpoints, runtime: {urls: ['http://127.0.0.1:9/v1']}}
-price: {usd_per_million_input_tokens: 1, usd_per_million_output_tokens: 2}
-""",
-}
+from tests.support.projects import FILES, edit, write_project
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    (tmp_path / "candidates").mkdir()
-    for name, text in FILES.items():
-        (tmp_path / name).write_text(text)
-    for name in ("golden", "other", "attacks"):
-        lines = [{"id": f"{name}-{i}", "prompt": f"{name} question {i}", "reference": str(i)} for i in range(300)]
-        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    return tmp_path
+    return write_project(tmp_path)
 
 
 def evidence(*estimates: Estimate) -> Evidence:
@@ -83,6 +39,10 @@ def evidence(*estimates: Estimate) -> Evidence:
 
 def estimate(metric: str, value: float, n: int) -> Estimate:
     return Estimate(metric=metric, value=value, low=None, high=None, confidence=0.95, method="clopper-pearson", n=n)
+
+
+def asked(made: Plan) -> int:
+    return sum(len(stratum.prompts) for planned in made.sets.values() for stratum in planned.strata)
 
 
 def cells(folder: Path, known: Evidence | None) -> dict[str, PlannedCell]:
@@ -109,8 +69,6 @@ def test_too_few_observations_do_not_make_a_limit_unreachable(folder: Path) -> N
     """0 of 3 becomes 1/8, above a ceiling of 0.1: that is ignorance, not a finding."""
     cell = cells(folder, evidence(estimate("violation_rate", 0.0, 3)))["violations"]
     assert (cell.rate, cell.rate_source) == (0.02, "policy")
-    always = cells(folder, evidence(estimate("violation_rate", 1.0, 3)))["violations"]
-    assert (always.rate, always.rate_source) == (3.5 / 4, "incumbent")
 
 
 def test_the_inputs_name_what_decides_the_numbers(folder: Path) -> None:
@@ -129,8 +87,7 @@ def test_the_inputs_name_what_decides_the_numbers(folder: Path) -> None:
 
 
 def change(name: str, old: str, new: str) -> Callable[[Path], Any]:
-    assert old in FILES[name]
-    return lambda folder: (folder / name).write_text(FILES[name].replace(old, new))
+    return lambda folder: edit(folder, name, old, new)
 
 
 @pytest.mark.parametrize(
@@ -139,7 +96,7 @@ def change(name: str, old: str, new: str) -> Callable[[Path], Any]:
         change("relgate.yaml", "source: checker", "source: none"),
         change("relgate.yaml", "seed: 3", "seed: 4"),
         change("relgate.yaml", "controls: controls.jsonl\n", ""),
-        change("controls.jsonl", "{}", "{ }"),
+        change("controls.jsonl", '"answer": "no"', '"answer": "nope"'),
         change("rubric.yaml", "Is it correct?", "Is it right?"),
         change("candidates/new.yaml", "output_tokens: 2", "output_tokens: 3"),
     ],
@@ -177,7 +134,7 @@ def test_a_missing_file_of_controls_is_one_message(folder: Path) -> None:
 def test_totals_count_the_prompts_that_the_plan_asks(folder: Path) -> None:
     project = Project.load(folder)
     made = plan_for(project, None)
-    assert totals(made, project, None)["prompts"] == sum(len(ids) for ids in made.prompts.values()) < 900
+    assert totals(made, project, None)["prompts"] == asked(made)
 
 
 def test_the_command_prints_the_digest_that_holds_the_candidates_price(
@@ -193,7 +150,7 @@ def test_the_command_prints_the_digest_that_holds_the_candidates_price(
 def test_time_comes_from_what_is_stated_or_measured_and_is_unknown_otherwise(folder: Path) -> None:
     project = Project.load(folder)
     made = plan_for(project, None)
-    prompts = sum(len(ids) for ids in made.prompts.values())
+    prompts = asked(made)
     assert totals(made, project, None)["seconds_per_arm"] is None
     assert totals(made, project, None, requests_per_second=10.0)["seconds_per_arm"] == pytest.approx(prompts / 10)
     known = evidence()
