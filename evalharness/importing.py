@@ -26,9 +26,10 @@ import pyarrow.compute as pc
 
 from evalharness.evidence import Evidence, Provenance
 from evalharness.generation_records import ErrorKind
-from evalharness.imported_rows import MEASUREMENTS, ImportedRows, is_number
+from evalharness.imported_rows import MEASUREMENTS, ImportedRows
 from evalharness.outcomes import DIMENSION_PREFIX, OutcomeTable
 from evalharness.text_columns import TEXT, TextColumn, joint_codes, repeated
+from evalharness.text_rows import is_number
 from golden_sets.digests import Digest, digest_bytes, digest_file, digest_json
 from golden_sets.errors import InputError
 from golden_sets.records import SetKind
