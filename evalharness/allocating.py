@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from evalharness.drawing import merged, strata_of
+from evalharness.drawing import PromptId, merged, strata_of
 from evalharness.plan import PlannedCell, PlannedSet, Stratum
 from golden_sets.errors import InputError
 from golden_sets.order import draw_order
@@ -81,6 +81,8 @@ class Draw:
     """Stratum of each prompt."""
     ranks: NDArray[np.int64]
     """How many prompts of that stratum come before it."""
+    units: NDArray[np.int64]
+    """Randomised unit of each prompt: prompts of one cluster share it."""
 
     def __len__(self) -> int:
         return self.strata.size
@@ -89,8 +91,8 @@ class Draw:
 class Allocation:
     """How many prompts of every stratum are asked, on the way to a plan."""
 
-    def __init__(self, full: Mapping[str, PlannedSet], seed: int) -> None:
-        """Args: the sets by strata with every prompt planned, and the plan's seed."""
+    def __init__(self, full: Mapping[str, PlannedSet], seed: int, units: Mapping[PromptId, str] | None = None) -> None:
+        """Args: the sets by strata with every prompt planned, the plan's seed, and clusters of prompts."""
         self._full, self._seed = full, seed
         self._strata = [(name, stratum) for name, planned in full.items() for stratum in planned.strata]
         self._available = np.array([stratum.available for _, stratum in self._strata], dtype=np.int64)
@@ -98,6 +100,7 @@ class Allocation:
         self._home = {
             (name, prompt): index for index, (name, stratum) in enumerate(self._strata) for prompt in stratum.prompts
         }
+        self._units = units or {}
         self.counts = np.zeros_like(self._available)
 
     def draw(self, cell: PlannedCell) -> Draw:
@@ -108,7 +111,8 @@ class Allocation:
         for index in np.unique(strata):
             members = strata == index
             ranks[members] = np.arange(members.sum())
-        return Draw(strata, ranks)
+        units = np.unique([f"{key[0]}|{self._units.get(key, key[1])}" for key in sample], return_inverse=True)[1]
+        return Draw(strata, ranks, units.astype(np.int64))
 
     def reset(self) -> None:
         """Ask nothing."""

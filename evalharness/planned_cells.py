@@ -9,6 +9,8 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from evalharness.allocating import Allocation, Draw
 from evalharness.cell_design import CellDesign
 from evalharness.cell_sizes import CellSize, least, size_for
@@ -180,15 +182,24 @@ def _settled(
         wanted = f"{cell.n_wanted} prompts wanted" if size.note is None else "prompts wanted"
         missing = f"the sets hold {cell.n_available} of the {wanted}"
     power = design.power(n)
+    alike = None
+    if power is not None and (worth := _clusters(draft.draw, n)) < n:
+        alike = f"in clusters worth {worth} prompts if their answers are alike: power {design.power(worth):.2f} then"
     return cell.model_copy(
         update={
             "n": n,
             "labels": own,
             "looks": design.sizes_at(n),
             "power": None if power is None else round(power, 6),
-            "note": _joined(cell.note, missing),
+            "note": _joined(cell.note, missing, alike),
         }
     )
+
+
+def _clusters(draw: Draw, n: int) -> int:
+    """Kish's effective number of clusters of a sample: n^2 over the sum of their squared sizes."""
+    sizes = np.bincount(draw.units[:n])
+    return int(n**2 / np.square(sizes, dtype=np.float64).sum() + 1e-9)
 
 
 def course_of(draft: Draft, cell: PlannedCell, effect: float = 1.0) -> Stopping | None:

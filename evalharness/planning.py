@@ -42,7 +42,8 @@ def make_plan(inputs: PlanInputs) -> Plan:
             weights that do not fit their set.
     """
     sets = {s.name: _stratified(s, inputs) for s in inputs.sets}
-    allocation = Allocation(sets, inputs.seed)
+    units = {(s.name, p.id): p.unit for s in inputs.sets for p in s.prompts if p.cluster is not None}
+    allocation = Allocation(sets, inputs.seed, units)
     drafts = [draft_of(requirement, inputs, sets, allocation) for requirement in inputs.requirements]
     cells, labels = _for_joint_power(drafts, allocation, inputs)
     cells, average, clear = _with_averages(drafts, cells, allocation)

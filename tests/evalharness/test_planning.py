@@ -175,6 +175,15 @@ class TestCells:
         repeated = plan([GOLDEN], [small, reliability], {"floor": 0.97, "up": 0.999}, repeats=3)
         assert repeated.by_check["up"].n_wanted == -(-up.n_wanted // 3)
 
+    def test_prompts_of_one_cluster_are_said_to_be_worth_less(self) -> None:
+        clustered = tuple(p.model_copy(update={"cluster": f"c{i // 5}"}) for i, p in enumerate(GOLDEN.prompts))
+        (cell,) = plan([GOLDEN.model_copy(update={"prompts": clustered})], [requirement("floor")], 0.83).cells
+        assert cell.note is not None
+        assert "in clusters worth" in cell.note
+        assert int(cell.note.split("worth ")[1].split()[0]) < cell.n
+        (independent,) = plan([GOLDEN], [requirement("floor")], 0.83).cells
+        assert independent.note is None
+
 
 class TestSamples:
     def test_a_pooled_sample_is_proportional_at_every_prefix_though_cells_are_unequal(self) -> None:

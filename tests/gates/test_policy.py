@@ -53,6 +53,8 @@ def test_a_looser_threshold_is_another_policy(tmp_path: Path) -> None:
         ("{id: floor, metric: violation_rate, where: {set: golden}, test: ceiling, threshold: 0.1}", "adversarial"),
         ("{id: floor, metric: pass_rate, where: {set: goldne}, test: floor, threshold: 0.1}", "where.set must be"),
         ("{id: floor, metric: pass_rate, test: floor, threshold: .nan}", "not a plain value"),
+        ("{id: floor, metric: ttft_s, quantile: 0.9, test: ceiling, threshold: 1, half_width: 0.1}", "no half_width"),
+        ("{id: floor, metric: pass_rate, test: floor, threshold: 0.8, half_width: 0.7}", "half_width"),
     ],
 )
 def test_a_mistake_is_reported_with_file_and_line(tmp_path: Path, check: str, message: str) -> None:

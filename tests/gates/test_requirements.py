@@ -80,3 +80,33 @@ def test_prompts_outside_the_check_may_lack_the_dimension() -> None:
 def test_a_check_that_matches_nothing_is_an_error() -> None:
     with pytest.raises(InputError, match="'c' matches no prompt"):
         asked(SETS[2], each=["tier"])
+
+
+@pytest.mark.parametrize(
+    ("check", "purpose", "basis"),
+    [
+        ({}, "floor", "sample"),
+        ({"test": "non_inferiority", "threshold": None, "margin": 0.05}, "margin", "sample"),
+        ({"metric": "violation_rate", "test": "ceiling", "threshold": 0.1}, "ceiling", "sample"),
+        ({"metric": "request_success_rate"}, "floor", "requests"),
+        ({"metric": "usd_per_success", "test": "ratio_ceiling", "threshold": 1.1}, "display", "sample"),
+        ({"metric": "output_tokens_per_second", "threshold": 20}, "display", "end"),
+        ({"metric": "ttft_s", "test": "ceiling", "quantile": 0.95}, "quantile", "end"),
+        ({"metric": "judge_sensitivity", "where": {"set": "golden"}}, "calibration", "end"),
+    ],
+)
+def test_every_metric_has_its_purpose_and_rests_on_its_own_outcomes(
+    check: dict[str, Any], purpose: str, basis: str
+) -> None:
+    (found,) = asked(**check)
+    assert (found.purpose, found.basis) == (purpose, basis)
+
+
+def test_a_later_attempt_has_another_alpha() -> None:
+    check = {"id": "c", "metric": "pass_rate", "test": "floor", "threshold": 0.8, "half_width": 0.02}
+    policy = Policy.model_validate(
+        {"name": "p", "version": "1", "alpha": 0.05, "primary": "c", "attempts": "spend", "checks": [check]}
+    )
+    first, second = (requirements(policy, SETS, attempt=k)[0] for k in (1, 2))
+    assert second.alpha == policy.alpha_of(2) < first.alpha
+    assert first.half_width == 0.02

@@ -371,3 +371,11 @@ def test_every_prompt_is_equally_likely_to_be_drawn_first(tmp_path: Path) -> Non
     counts = [firsts.count(p.id) for p in prompt_set.prompts]
     chi_square = sum((count - 200) ** 2 / 200 for count in counts)
     assert chi_square < 27.9  # 99.9 % quantile of chi-square with 9 degrees of freedom
+
+
+def test_a_card_says_in_which_stage_a_set_is_asked(tmp_path: Path) -> None:
+    assert read_set(write(tmp_path, [line(1)])).card.stage == 1
+    later = read_set(write(tmp_path, [line(1)], CARD + "stage: 2\n"))
+    assert later.card.stage == 2
+    with pytest.raises(InputError, match="stage"):
+        read_set(write(tmp_path, [line(1)], CARD + "stage: 0\n"))
