@@ -16,8 +16,8 @@ ASSUMED_EVENT_RATES = {SetKind.GOLDEN: 0.8, SetKind.ADVERSARIAL: 0.01, SetKind.F
 """Passes, violations and refusals where no check says what to expect; as near as the planned discordance allows."""
 ASSUMED_DISCORDANCE = 0.15
 """Discordance of cells that no comparison is about (only costs depend on it)."""
-COMFORTABLE = 0.1
-"""Share of the latency limit's allowance that is expected to be used: of p95, 0.5 % of the requests lie beyond it."""
+COMFORTABLE = 0.02
+"""Share of a latency limit's allowance that is expected to be used: of p95, 0.1 % of the requests lie beyond it."""
 RATIO_SLACK = 0.8
 """Cost expected over its ceiling where the policy does not say; for a ratio to another version, 1 where that passes."""
 

@@ -94,10 +94,10 @@ class SimulatedCell(Record):
     """Prompts it rests on at most."""
     n_fixed: int
     """Prompts that a plan with a single look would need; 0: not sized."""
-    power: float | None
-    """Chance that it passes when everything is as expected, as if it were the only one; null where it has no sample."""
+    power: float
+    """Chance that it passes when everything is as expected: as if it were the only one, where it has its own sample."""
     mean_n: float | None
-    """Prompts it then takes on average."""
+    """Prompts it then takes on average; null where it has no sample of its own."""
 
 
 class OperatingCharacteristics(Record):
@@ -124,7 +124,7 @@ class OperatingCharacteristics(Record):
     most_generations: int
     """Answers that this plan takes when every check goes to its end."""
     margin: float | None
-    """Scale of the curve: the margin of the comparison on golden sets; null where no check is about them."""
+    """The margin of the comparison on golden sets; null without one."""
     curve: tuple[CurvePoint, ...]
     """The operating-characteristic curve, from the worst candidate to the best."""
     a_a: IdenticalModels

@@ -4,28 +4,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-
-import numpy as np
-from numpy.typing import NDArray
 
 from evalharness.plan import Plan
-from evalharness.statistics import proportion_interval
 from gates.policy import Check, Policy
 from gates.simulation.assumptions import Assumptions
 from gates.simulation.batches import Batch
 from gates.simulation.characteristics import (
-    CurvePoint,
-    IdenticalModels,
-    Interval,
-    LimitPoint,
     OperatingCharacteristics,
-    SequentialPoint,
-    SimulatedCell,
     Verdicts,
 )
 from gates.simulation.layout import LaidCheck, Layout, lay_out
 from gates.simulation.sampling import Sampler
+from gates.simulation.telling import EFFECTS, Told
+from gates.simulation.totals import Key, Total
 from gates.simulation.worlds import (
     FULL_EFFECT,
     World,
@@ -42,9 +33,7 @@ LEAST_RELEASES = 100
 BATCH = 5_000
 """Releases drawn at once: bounds the memory."""
 MARGINS = tuple(k / 2 for k in range(-6, 5))
-"""Points of the curve, in margins."""
-EFFECTS = (-1.0, 0.0, 0.5, 1.0, 2.0)
-"""Multiples of the planned effect at which the gain of stopping early is told."""
+"""Points of the curve, in units of its scale."""
 DEFAULT_MARGIN = 0.03
 """Scale of the curve where no golden check has a margin or any distance to its limit."""
 
@@ -80,10 +69,9 @@ def operating_characteristics(
     layout = lay_out(policy, plan)
     _require_known(layout, chosen)
     expected, remarks = expected_world(layout, chosen)
-    margin = scale_of(layout, expected)
-    worlds = _worlds(layout, expected, margin)
+    worlds = _worlds(layout, expected)
     totals = _simulate(Sampler(layout, chosen), expected, worlds, releases, seed)
-    told = _Told(layout, expected, totals, releases)
+    told = Told(layout, expected, totals, releases)
     return OperatingCharacteristics(
         policy_name=policy.name,
         policy_digest=policy.digest,
@@ -95,7 +83,7 @@ def operating_characteristics(
         answers_per_prompt=layout.answers_per_prompt,
         fixed_generations=layout.fixed_prompts * layout.answers_per_prompt,
         most_generations=layout.most_prompts * layout.answers_per_prompt,
-        margin=margin,
+        margin=margin_of(layout),
         curve=tuple(told.curve()),
         a_a=told.identical(),
         at_limit=tuple(told.at_limit(chosen)),
@@ -107,32 +95,36 @@ def operating_characteristics(
     )
 
 
-def scale_of(layout: Layout, expected: World) -> float | None:
-    """The unit of the curve: the margin of the comparison on golden sets, the primary check's first.
+def margin_of(layout: Layout) -> float | None:
+    """The margin of the comparison on golden sets, the primary check's first, else the smallest; None without one."""
+    margins = [c.check for c in _about_golden(layout) if c.check.margin is not None]
+    primary = [c.margin for c in margins if c.id == layout.policy.primary and c.margin is not None]
+    return min(primary or [c.margin for c in margins if c.margin is not None], default=None)
 
-    Without one, the smallest distance of a golden floor from its expected rate; None where no check is about golden
-    answers, and the curve has one point.
+
+def scale_of(layout: Layout, expected: World) -> float | None:
+    """The unit of the curve: the margin; without one, the smallest distance of a golden floor from what is expected.
+
+    None where no check is about golden answers, and the curve has one point.
     """
-    golden = [c for c in layout.checks if any(layout.strata[s].kind is SetKind.GOLDEN for s in c.strata)]
-    scored = [c for c in golden if c.check.spec.family == "rate"]
-    margins = [c for c in scored if c.check.margin is not None]
-    primary = [c.check.margin for c in margins if c.check.id == layout.policy.primary and c.check.margin is not None]
-    others = [c.check.margin for c in margins if c.check.margin is not None]
-    distances = [expected.value(c) - c.check.limit for c in scored if not c.check.compares]
-    positive = [d for d in distances if d > 0]
-    if primary or others:
-        return min(primary or others)
+    golden = _about_golden(layout)
     if not golden:
         return None
-    return min(positive) if positive else DEFAULT_MARGIN
+    distances = [expected.value(c) - c.check.limit for c in golden if not c.check.compares]
+    return margin_of(layout) or min((d for d in distances if d > 0), default=DEFAULT_MARGIN)
 
 
-Key = tuple[str, float]
-"""Kind of a scenario (``difference``, ``limit``, ``effect``) and its number."""
+def _about_golden(layout: Layout) -> list[LaidCheck]:
+    return [
+        c
+        for c in layout.checks
+        if c.check.spec.family == "rate" and any(layout.strata[s].kind is SetKind.GOLDEN for s in c.strata)
+    ]
 
 
-def _worlds(layout: Layout, expected: World, margin: float | None) -> dict[Key, World]:
-    steps = [0.0] if margin is None else [m * margin for m in MARGINS]
+def _worlds(layout: Layout, expected: World) -> dict[Key, World]:
+    scale = scale_of(layout, expected)
+    steps = [0.0] if scale is None else [m * scale for m in MARGINS]
     found: dict[Key, World] = {("difference", d): better_by(layout, expected, d) for d in steps if d}
     found["difference", 0.0] = expected
     found.update({("limit", float(k)): at_limit(layout, expected, k) for k in range(len(layout.checks))})
@@ -140,41 +132,10 @@ def _worlds(layout: Layout, expected: World, margin: float | None) -> dict[Key, 
     return found
 
 
-@dataclass
-class _Total:
-    """What became of the releases of one scenario."""
-
-    promoted: int = 0
-    blocked: int = 0
-    prompts: int = 0
-    most_prompts: int = 0
-    passed: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
-    failed: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
-    alone_prompts: dict[int, int] = field(default_factory=dict)
-    """Prompts that each check takes as if it were the only one."""
-    alone_passed: dict[int, int] = field(default_factory=dict)
-
-    def add(self, batch: Batch, checks: int) -> None:
-        """Count one batch."""
-        runs = batch.runs()
-        self.promoted += int(runs.promoted.sum())
-        self.blocked += int(runs.blocked.sum())
-        self.prompts += int(runs.prompts.sum())
-        self.most_prompts = max(self.most_prompts, int(runs.prompts.max()))
-        self.passed = runs.passed.sum(axis=1) + (self.passed if self.passed.size else 0)
-        self.failed = runs.failed.sum(axis=1) + (self.failed if self.failed.size else 0)
-        for check in range(checks):
-            alone = batch.alone(check)
-            if alone is not None:
-                prompts, passes = alone
-                self.alone_prompts[check] = self.alone_prompts.get(check, 0) + int(prompts.sum())
-                self.alone_passed[check] = self.alone_passed.get(check, 0) + int(passes.sum())
-
-
 def _simulate(
     sampler: Sampler, expected: World, worlds: Mapping[Key, World], releases: int, seed: int
-) -> dict[Key, _Total]:
-    totals = {key: _Total() for key in worlds}
+) -> dict[Key, Total]:
+    totals = {key: Total() for key in worlds}
     for number, size in enumerate(_batches(releases)):
         base = Batch.of(sampler, expected, (seed, number, 0), size)
         for scenario, (key, world) in enumerate(worlds.items(), start=1):
@@ -186,118 +147,6 @@ def _simulate(
 def _batches(releases: int) -> Iterator[int]:
     for first in range(0, releases, BATCH):
         yield min(BATCH, releases - first)
-
-
-@dataclass(frozen=True)
-class _Told:
-    """Totals as records."""
-
-    layout: Layout
-    expected: World
-    totals: Mapping[Key, _Total]
-    releases: int
-
-    def verdicts(self, key: Key) -> dict[str, float | Interval]:
-        total = self.totals[key]
-        counts = {
-            "promote": total.promoted,
-            "block": total.blocked,
-            "inconclusive": self.releases - total.promoted - total.blocked,
-        }
-        found: dict[str, float | Interval] = {}
-        for name, count in counts.items():
-            found[name], found[f"{name}_interval"] = self._chance(count)
-        mean = total.prompts / self.releases
-        found["generations"] = mean * self.layout.answers_per_prompt
-        found["generations_ratio"] = mean / max(1, self.layout.fixed_prompts)
-        return found
-
-    def curve(self) -> Iterator[CurvePoint]:
-        for key in sorted(k for k in self.totals if k[0] == "difference"):
-            yield CurvePoint(difference=key[1], **self.verdicts(key))
-
-    def identical(self) -> IdenticalModels:
-        key = ("difference", 0.0)
-        verdicts, total = self.verdicts(key), self.totals[key]
-        shares = np.array([verdicts[name] for name in ("promote", "block", "inconclusive")], dtype=np.float64)
-        failing = total.failed / self.releases
-        return IdenticalModels(
-            verdict_flip_rate=float(1 - shares @ shares),
-            failing={c.id: float(share) for c, share in zip(self.layout.checks, failing, strict=True) if share > 0},
-            **verdicts,
-        )
-
-    def at_limit(self, assumptions: Assumptions) -> Iterator[LimitPoint]:
-        for index, laid in enumerate(self.layout.checks):
-            total = self.totals["limit", float(index)]
-            passes, passes_interval = self._chance(total.alone_passed.get(index, int(total.passed[index])))
-            promote, promote_interval = self._chance(total.promoted)
-            method = method_of(self.layout, laid, assumptions)
-            yield LimitPoint(
-                check=laid.id,
-                method=method,
-                exact=method in EXACT,
-                passes=passes,
-                passes_interval=passes_interval,
-                promote=promote,
-                promote_interval=promote_interval,
-            )
-
-    def sequential(self) -> Iterator[SequentialPoint]:
-        for effect in EFFECTS:
-            total = self.totals["effect", effect]
-            checks = {
-                laid.id: total.alone_prompts[index] / self.releases / laid.planned.n_fixed
-                for index, laid in enumerate(self.layout.checks)
-                if index in total.alone_prompts and laid.planned.n_fixed
-            }
-            yield SequentialPoint(
-                effect=effect,
-                most_generations=total.most_prompts * self.layout.answers_per_prompt,
-                checks=checks,
-                **self.verdicts(("effect", effect)),
-            )
-
-    def cells(self) -> Iterator[SimulatedCell]:
-        total = self.totals["difference", 0.0]
-        for index, laid in enumerate(self.layout.checks):
-            alone = index in total.alone_passed
-            own = self.expected.own[index]
-            value = self.expected.value(laid) if laid.check.spec.family == "rate" else own
-            yield SimulatedCell(
-                check=laid.id,
-                limit=laid.check.limit,
-                expected=None if np.isnan(value) else value,
-                n=laid.planned.n,
-                n_fixed=laid.planned.n_fixed,
-                power=total.alone_passed[index] / self.releases if alone else None,
-                mean_n=total.alone_prompts[index] / self.releases if alone else None,
-            )
-
-    def _chance(self, count: int) -> tuple[float, Interval]:
-        found = proportion_interval(count, self.releases, confidence=0.95, method="wilson")
-        assert found.low is not None and found.high is not None  # noqa: S101, PT018 - two-sided
-        return count / self.releases, (found.low, found.high)
-
-
-EXACT = ("clopper-pearson", "order-statistic", "violation-upper")
-"""Bounds that never err more often than stated."""
-
-
-def method_of(layout: Layout, laid: LaidCheck, assumptions: Assumptions) -> str:
-    """The bound that decides a check."""
-    family = laid.check.spec.family
-    if family == "quantile":
-        return "order-statistic"
-    if family == "ratio":
-        return "paired-log-ratio" if laid.check.compares else "log-ratio-of-sums"
-    kind = layout.strata[laid.strata[0]].kind if laid.strata and family == "rate" else None
-    judged = kind is not None and kind in assumptions.judges
-    if laid.check.compares:
-        return "ppi-paired" if judged else "paired"
-    if judged:
-        return "rogan-gladen" if kind is SetKind.GOLDEN else "violation-upper"
-    return "clopper-pearson"
 
 
 def _require_known(layout: Layout, assumptions: Assumptions) -> None:

@@ -22,6 +22,7 @@ from pipelines.cli import (
     releasing,
     reporting,
     sets,
+    simulating,
     stats,
 )
 from pipelines.cli.output import INTERRUPTED, UNEXPECTED, fail
@@ -42,6 +43,7 @@ app.command("init")(init.init)
 app.command("plan")(planning.plan)
 app.command("eval")(evaluate.evaluate)
 app.command("gate")(gating.gate)
+app.command("simulate")(simulating.simulate)
 app.command("release")(releasing.release)
 app.command("report")(reporting.report)
 app.command("demo")(demo.demo)
