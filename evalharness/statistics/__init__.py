@@ -4,7 +4,7 @@ Every interval function returns an `Interval`; a bound that cannot be given is N
 """
 
 from evalharness.spending import Spending
-from evalharness.statistics.agreement import cohen_kappa, kappa_interval
+from evalharness.statistics.agreement import clustered_kappa_interval, cohen_kappa, kappa_interval
 from evalharness.statistics.clustered import (
     clustered_mean_interval,
     clustered_paired_interval,
@@ -25,7 +25,7 @@ from evalharness.statistics.interval import Interval, OneSide, Side
 from evalharness.statistics.multiplicity import holm, p_value_by_inversion
 from evalharness.statistics.paired import PairedMethod, paired_bound, paired_interval, paired_p_value
 from evalharness.statistics.paired_tables import paired_p_values
-from evalharness.statistics.prediction_powered import ppi_mean_interval, ppi_paired_interval
+from evalharness.statistics.prediction_powered import ppi_mean_interval, ppi_paired_interval, ppi_rate_interval
 from evalharness.statistics.prediction_powered_tables import ppi_paired_bound
 from evalharness.statistics.proportions import (
     ProportionMethod,
@@ -91,6 +91,7 @@ __all__ = [
     "Spending",
     "binomial_path",
     "boundaries",
+    "clustered_kappa_interval",
     "clustered_mean_interval",
     "clustered_paired_interval",
     "clustered_paired_p_value",
@@ -133,6 +134,7 @@ __all__ = [
     "ppi_mean_interval",
     "ppi_paired_bound",
     "ppi_paired_interval",
+    "ppi_rate_interval",
     "proportion_interval",
     "proportion_lower",
     "proportion_upper",

@@ -84,6 +84,20 @@ def rate(value: float, name: str) -> float:
     return float(value)
 
 
+def shares_of(weights: ArrayLike | None, n: int) -> Vector | None:
+    """Weights that sum to 1; None when they are all alike.
+
+    Raises:
+        InputError: not one finite number above 0 for each of the n observations.
+    """
+    if weights is None:
+        return None
+    w = vector(weights, "weights", low=0.0, length=n)
+    if (w <= 0).any():
+        raise InputError("weights must be above 0", do="give the inverse of each label's sampling probability")
+    return None if (w == w[0]).all() else w / w.sum()
+
+
 @dataclass(frozen=True, slots=True)
 class Clusters:
     """Observations grouped into independent units."""

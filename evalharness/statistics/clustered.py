@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import special
 
-from evalharness.statistics._inputs import Clusters, Vector, clusters_of, vector
+from evalharness.statistics._inputs import Clusters, Vector, clusters_of, shares_of, vector
 from evalharness.statistics.interval import Interval, Side, check_confidence, tails, without_bounds
 from evalharness.statistics.multiplicity import p_value_by_inversion
 from evalharness.statistics.paired import EffectivePairs, paired_interval, paired_p_value
@@ -37,6 +37,7 @@ def clustered_proportion_interval(
     outcomes: ArrayLike,
     clusters: ArrayLike | None = None,
     *,
+    weights: ArrayLike | None = None,
     confidence: float = 0.95,
     side: Side = "two-sided",
     method: ProportionMethod = "clopper-pearson",
@@ -48,17 +49,22 @@ def clustered_proportion_interval(
     hold the rarer outcome, less one), never more than n. With fewer than 10 clusters, or fewer than 20 that hold the
     rarer outcome, the design effect cannot be estimated and n is the (Kish effective) number of clusters.
 
+    Unequal weights give Hajek's ratio estimate with its linearised variance. Where that cannot be estimated, n is the
+    number of clusters that are left when all are thinned to the rate of the least likely one: an outcome that was not
+    drawn could carry the largest weight.
+
     Args:
         outcomes: shape (n,), in [0, 1].
         clusters: shape (n,), one code per observation; None when all are independent.
+        weights: shape (n,), inverse of each observation's sampling probability; None when all are alike.
         confidence: in (0, 1).
         side: two-sided, lower or upper.
         method: which interval takes the effective sample size.
 
     Raises:
-        InputError: empty, NaN, outcomes outside [0, 1], clusters of another length.
+        InputError: empty, NaN, outcomes outside [0, 1], clusters of another length, weights not above 0.
     """
-    return ClusteredProportion.of(outcomes, clusters).interval(confidence, side, method=method)
+    return ClusteredProportion.of(outcomes, clusters, weights=weights).interval(confidence, side, method=method)
 
 
 def clustered_mean_interval(
@@ -146,14 +152,20 @@ class ClusteredProportion:
     """What the outcomes are worth; None: every cluster is a single 0/1 observation."""
 
     @classmethod
-    def of(cls, outcomes: ArrayLike, clusters: ArrayLike | None = None) -> ClusteredProportion:
+    def of(
+        cls, outcomes: ArrayLike, clusters: ArrayLike | None = None, *, weights: ArrayLike | None = None
+    ) -> ClusteredProportion:
         """Prepare `clustered_proportion_interval` and `effective_sample_size`.
 
         Raises:
-            InputError: empty, NaN, outcomes outside [0, 1], clusters of another length.
+            InputError: empty, NaN, outcomes outside [0, 1], clusters of another length, weights not above 0.
         """
         y = vector(outcomes, "outcomes", low=0.0, high=1.0)
         groups = clusters_of(clusters, y.size)
+        shares = shares_of(weights, y.size)
+        if shares is not None:
+            mean = min(1.0, float(shares @ y))
+            return cls(y.size, float(y.sum()), mean, groups.count, _weighted_size(y, groups, shares, mean))
         plain = groups.singletons and bool(((y == 0.0) | (y == 1.0)).all())
         size = None if plain else _proportion_size(y, groups)
         return cls(y.size, float(y.sum()), float(y.mean()), groups.count, size)
@@ -278,6 +290,21 @@ def _proportion_size(y: Vector, groups: Clusters) -> _Size:
         return _unknown_design_effect(groups, events, "the rarer outcome")
     variance = robust_variance(groups.sums(y - mean)) / y.size**2
     return _Size(mean * (1 - mean) / variance if variance > 0 else float(y.size), events, None)
+
+
+def _weighted_size(y: Vector, groups: Clusters, shares: Vector, mean: float) -> _Size:
+    """Number of independent outcomes that would have the linearised variance of the weighted mean."""
+    events = int(min(np.count_nonzero(groups.sums(y) > 0), np.count_nonzero(groups.sums(1 - y) > 0)))
+    if groups.count >= MINIMUM_CLUSTERS and events >= MINIMUM_EVENT_CLUSTERS:
+        variance = robust_variance(groups.sums(shares * (y - mean)))
+        if variance > 0:
+            return _Size(mean * (1 - mean) / variance, events, None)
+    worth = 1.0 / float(groups.sums(shares).max())
+    note = (
+        f"n counted as {worth:.1f} independent units, the {groups.count} clusters thinned to equal weights: "
+        f"{events} with the rarer outcome are too few to estimate the variance from"
+    )
+    return _Size(worth, events, note)
 
 
 def _paired_size(d: Vector, groups: Clusters) -> _Size:

@@ -64,29 +64,66 @@ def ppi_mean_interval(
     y = vector(labels, "labels", low=0.0, high=1.0)
     f = vector(judged_labelled, "judged_labelled", low=0.0, high=1.0, length=y.size)
     rest = vector(judged_unlabelled, "judged_unlabelled", low=0.0, high=1.0)
-    total = y.size + rest.size
-    sample = _Sample.make(np.concatenate([f, rest]), np.arange(total) < y.size, y, weights, clusters_of(None, total))
+    everything = np.concatenate([f, rest])
+    return ppi_rate_interval(
+        everything, np.arange(everything.size) < y.size, y, weights=weights, confidence=confidence, side=side
+    )
+
+
+def ppi_rate_interval(
+    judged_all: ArrayLike,
+    labelled_mask: ArrayLike,
+    labels: ArrayLike,
+    *,
+    weights: ArrayLike | None = None,
+    clusters: ArrayLike | None = None,
+    confidence: float = 0.95,
+    side: Side = "two-sided",
+) -> Interval:
+    """`ppi_mean_interval` for answers in the order in which they were judged, which may come in clusters.
+
+    Clusters make the variance that of their sums; events and labels are then counted in clusters, and Student's t has
+    as many degrees of freedom as labelled clusters less one.
+
+    Args:
+        judged_all: shape (N,), the judge's outcomes in [0, 1]; one that could not be read is best given as 0.5.
+        labelled_mask: shape (N,), True where an answer is labelled.
+        labels: shape (n,), true outcomes in [0, 1] of the labelled answers in order.
+        weights: shape (n,), inverse of each label's sampling probability; None for a simple random sample.
+        clusters: shape (N,), one code per answer; None when all are independent.
+        confidence: in (0, 1).
+        side: two-sided, lower or upper.
+
+    Raises:
+        InputError: empty, NaN, outside [0, 1], lengths that differ, weights not above 0.
+    """
+    f = vector(judged_all, "judged_all", low=0.0, high=1.0)
+    mask = _mask(labelled_mask, f.size)
+    y = vector(labels, "labels", low=0.0, high=1.0, length=int(mask.sum()))
+    groups = clusters_of(clusters, f.size)
+    sample = _Sample.make(f, mask, y, weights, groups)
     estimate = sample.power_tuned()
     value, weight, variance = (float(x) for x in (estimate.value, estimate.weight, estimate.variance))
     method = "ppi" if weight > 0 else "ppi-labels-only"
     value = min(1.0, max(0.0, value))
-    events = min(np.count_nonzero(y >= 0.5), np.count_nonzero(y < 0.5))
-    if y.size < MINIMUM_LABELLED_UNITS or events < MINIMUM_EVENTS or variance <= 0 or not 0 < value < 1:
+    units, independent = sample.labelled_units, None if groups.singletons else groups.count
+    events = min(_holding(y >= 0.5, groups.codes[mask]), _holding(y < 0.5, groups.codes[mask]))
+    if units < MINIMUM_LABELLED_UNITS or events < MINIMUM_EVENTS or variance <= 0 or not 0 < value < 1:
         note = (
-            f"too rare for prediction-powered inference: {events} labels of the rarer outcome of {y.size}, "
+            f"too rare for prediction-powered inference: {events} labels of the rarer outcome of {units}, "
             f"need at least {MINIMUM_EVENTS} (and {MINIMUM_LABELLED_UNITS} labels)"
         )
-        return without_bounds(value, confidence, method, total, note)
+        return without_bounds(value, confidence, method, f.size, note, clusters=independent)
     below, above = tails(confidence, side)
-    worth = min(float(total), value * (1 - value) / variance)
+    worth = min(float(f.size), value * (1 - value) / variance)
     low = high = None
     if below is not None:
-        n = _t_adjusted(worth, y.size, below)
+        n = _t_adjusted(worth, units, below)
         low = float(proportion_lower(value * n, n, confidence=below))
     if above is not None:
-        n = _t_adjusted(worth, y.size, above)
+        n = _t_adjusted(worth, units, above)
         high = float(proportion_upper(value * n, n, confidence=above))
-    return Interval(value, low, high, confidence, method, total, note=_note(y.size, weight))
+    return Interval(value, low, high, confidence, method, f.size, independent, _note(y.size, weight))
 
 
 def ppi_paired_interval(
@@ -160,9 +197,7 @@ class PoweredDifference:
             InputError: empty, NaN, outside [-1, 1], lengths that differ, weights not above 0.
         """
         f = vector(judged_difference_all, "judged_difference_all", low=-1.0, high=1.0)
-        mask = np.asarray(labelled_mask)
-        if mask.dtype != np.bool_ or mask.shape != f.shape:
-            raise InputError(f"labelled_mask must hold {f.size} booleans, got {mask.dtype} of shape {mask.shape}")
+        mask = _mask(labelled_mask, f.size)
         y = vector(true_difference_labelled, "true_difference_labelled", low=-1.0, high=1.0, length=int(mask.sum()))
         groups = clusters_of(clusters, f.size)
         sample = _Sample.make(f, mask, y, weights, groups)
@@ -205,6 +240,18 @@ class PoweredDifference:
             return self.interval(confidence, "lower").low if above else self.interval(confidence, "upper").high
 
         return p_value_by_inversion(bound, difference, above=above)
+
+
+def _mask(labelled: ArrayLike, n: int) -> NDArray[np.bool_]:
+    mask = np.asarray(labelled)
+    if mask.dtype != np.bool_ or mask.shape != (n,):
+        raise InputError(f"labelled_mask must hold {n} booleans, got {mask.dtype} of shape {mask.shape}")
+    return mask
+
+
+def _holding(events: NDArray[np.bool_], codes: NDArray[np.intp]) -> int:
+    """Clusters with an event."""
+    return int(np.unique(codes[events]).size)
 
 
 def _note(labels: int, weight: float) -> str:

@@ -177,3 +177,49 @@ def test_coverage_with_alike_answers_within_a_cluster(icc: float, rate: float) -
         high_held += interval.high >= rate
     # Nominal .95 for each bound; four Monte-Carlo standard errors are .028.
     assert min(low_held, high_held) / repetitions >= 0.922
+
+
+def test_weights_undo_unequal_sampling_of_outcomes() -> None:
+    """Hard prompts drawn eight times as often: the weighted interval covers the rate of all, at its level."""
+    rng, covered = np.random.default_rng(21), 0
+    hard = np.arange(5000) < 1000
+    truth = (rng.random(5000) < np.where(hard, 0.5, 0.9)).astype(float)
+    chance = np.where(hard, 0.16, 0.02)
+    values = []
+    for _ in range(400):
+        drawn = rng.random(5000) < chance
+        found = clustered_proportion_interval(truth[drawn], weights=1 / chance[drawn])
+        assert found.value is not None
+        assert found.low is not None
+        assert found.high is not None
+        covered += found.low <= truth.mean() <= found.high
+        values.append(found.value)
+    assert np.mean(values) == pytest.approx(truth.mean(), abs=0.005)
+    assert covered >= 0.94 * 400
+
+
+def test_equal_weights_change_nothing() -> None:
+    outcomes, clusters = np.r_[np.ones(60), np.zeros(40)], np.arange(100) // 2
+    plain = clustered_proportion_interval(outcomes, clusters)
+    assert clustered_proportion_interval(outcomes, clusters, weights=np.full(100, 7.0)) == plain
+
+
+def test_no_error_among_unequal_weights_leaves_room_for_the_heaviest() -> None:
+    """Ten heavy labels without an error say as little as ten labels, however many light ones stand beside them."""
+    weights = np.r_[np.full(10, 50.0), np.ones(90)]
+    found = clustered_proportion_interval(np.ones(100), weights=weights, side="lower")
+    heavy = proportion_interval(10, 10, side="lower", method="clopper-pearson").low
+    many = proportion_interval(100, 100, side="lower", method="clopper-pearson").low
+    assert found.low is not None
+    assert heavy is not None
+    assert many is not None
+    assert heavy < found.low < heavy + 0.06 < many
+    assert found.note is not None
+    assert "thinned" in found.note
+
+
+def test_bad_weights_are_refused() -> None:
+    with pytest.raises(InputError, match="weights must be above 0"):
+        clustered_proportion_interval([1.0, 0.0], weights=[1.0, 0.0])
+    with pytest.raises(InputError, match="expected 2"):
+        clustered_proportion_interval([1.0, 0.0], weights=[1.0])

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from evalharness.statistics import Interval, paired_interval, ppi_mean_interval, ppi_paired_interval
+from evalharness.statistics import Interval, paired_interval, ppi_mean_interval, ppi_paired_interval, ppi_rate_interval
 from golden_sets.errors import InputError
 
 Floats = NDArray[np.float64]
@@ -106,6 +106,53 @@ def test_copies_within_a_cluster_do_not_narrow() -> None:
     )
     assert copied.low == pytest.approx(single.low)
     assert copied.high == pytest.approx(single.high)
+
+
+def test_a_rate_of_alike_answers_is_known_no_better_than_its_clusters() -> None:
+    rng = np.random.default_rng(7)
+    truth = (rng.random(400) < 0.6).astype(float)
+    judged = np.where(rng.random(400) < 0.9, truth, 1 - truth)
+    mask = first(400, 150)
+    single = ppi_rate_interval(judged, mask, truth[mask])
+    copied = ppi_rate_interval(
+        np.repeat(judged, 4), np.repeat(mask, 4), np.repeat(truth[mask], 4), clusters=np.repeat(np.arange(400), 4)
+    )
+    assert copied.value == pytest.approx(single.value)
+    assert (copied.low, copied.high) == pytest.approx((single.low, single.high))
+    assert (single.clusters, copied.clusters) == (None, 400)
+
+
+def test_answers_may_come_in_any_order() -> None:
+    rng = np.random.default_rng(8)
+    truth = (rng.random(300) < 0.6).astype(float)
+    judged = np.where(rng.random(300) < 0.9, truth, 1 - truth)
+    order = rng.permutation(300)
+    mask = first(300, 80)
+    in_order = ppi_mean_interval(judged[80:], judged[:80], truth[:80])
+    mixed = ppi_rate_interval(judged[order], mask[order], truth[order][mask[order]])
+    assert (mixed.low, mixed.high) == pytest.approx((in_order.low, in_order.high))
+
+
+@pytest.mark.slow
+def test_clustered_rates_cover_as_stated() -> None:
+    """Twelve answers to each of 60 questions, 100 labels: without clusters the interval would be too narrow."""
+    rng, covered, naive = np.random.default_rng(9), 0, 0
+    clusters = np.repeat(np.arange(60), 12)
+    for _ in range(600):
+        truth = (rng.random(720) < np.repeat(rng.beta(1, 1.5, 60), 12)).astype(float)
+        judged = np.where(rng.random(720) < 0.85, truth, 1 - truth)
+        mask = np.zeros(720, dtype=np.bool_)
+        mask[rng.permutation(720)[:300]] = True
+        found = ppi_rate_interval(judged, mask, truth[mask], clusters=clusters)
+        plain = ppi_rate_interval(judged, mask, truth[mask])
+        assert found.low is not None
+        assert found.high is not None
+        assert plain.low is not None
+        assert plain.high is not None
+        covered += found.low <= 0.4 <= found.high
+        naive += plain.low <= 0.4 <= plain.high
+    assert covered >= 0.93 * 600
+    assert naive < 0.92 * 600
 
 
 def test_too_few_labelled_prompts_claim_nothing() -> None:
