@@ -26,7 +26,8 @@ class TextRows:
         self.table = table
         self._names = names
         self.kept = _matching(table, where)
-        self.ignored = sorted(set(table.names) - set(names.values()) - set(where))
+        used = {part for theirs in names.values() for part in _parts(theirs, table.names)}
+        self.ignored = sorted(set(table.names) - used - set(where))
 
     @classmethod
     def of(
@@ -44,7 +45,8 @@ class TextRows:
         Args:
             path: CSV or JSONL.
             where: ``column: value`` that chosen rows must have.
-            columns: ``our name: their column``; an empty column hides one that is called like ours by chance.
+            columns: ``our name: their column``; an empty column hides one that is called like ours by chance, and
+                ``one,other`` joins two that only together tell rows apart.
             known: our names.
             required: groups of our names; one of each group must be there.
             prefix: columns that begin so are ours too.
@@ -54,16 +56,20 @@ class TextRows:
             InfrastructureError: the file cannot be read.
         """
         _check_names(columns, known, prefix)
-        mapped = [theirs for theirs in columns.values() if theirs]
+        given = list(columns.values())
         columns = {**{name: name for name in known}, **columns}
         sources = {ours: theirs for ours, theirs in columns.items() if theirs}
-        wanted = {*sources.values(), *where}
+        wanted = {*where}.union(*({theirs, *theirs.split(",")} for theirs in sources.values()))
         table = read_text_table(path, lambda name: name in wanted or _begins(name, prefix))
-        for name in (*where, *mapped):
+        for name in (*where, *(part for theirs in given if theirs for part in _parts(theirs, table.names))):
             if name not in table.names:
                 raise InputError(f"there is no column '{name}'", where=path, do=_columns_there(table))
         declared = {name: name for name in table.columns if _begins(name, prefix)}
-        names = {ours: theirs for ours, theirs in {**declared, **sources}.items() if theirs in table.columns}
+        names = {
+            ours: theirs
+            for ours, theirs in {**declared, **sources}.items()
+            if all(part in table.columns for part in _parts(theirs, table.names))
+        }
         for group in required:
             if not any(name in names for name in group):
                 advice = f"map one with --column {group[0]}=COLUMN; {_columns_there(table)}"
@@ -81,7 +87,11 @@ class TextRows:
         """A column's chosen rows, text without surrounding blanks, empty as null; all null where it is absent."""
         if name not in self._names:
             return pa.nulls(int(self.kept.sum()), pa.string())
-        column = self.table.columns[self._names[name]].filter(pa.array(self.kept))
+        parts = [self._column(part) for part in _parts(self._names[name], self.table.names)]
+        return parts[0] if len(parts) == 1 else pc.binary_join_element_wise(*parts, "/")
+
+    def _column(self, theirs: str) -> pa.Array:
+        column = self.table.columns[theirs].filter(pa.array(self.kept))
         text = pc.utf8_trim_whitespace(column.combine_chunks())
         return pc.if_else(pc.equal(text, ""), pa.scalar(None, pa.string()), text)
 
@@ -183,6 +193,11 @@ def _matching(table: TextTable, where: Mapping[str, str]) -> Mask:
     if not kept.any():
         raise InputError("the file has no rows", where=table.path)
     return kept
+
+
+def _parts(theirs: str, there: Sequence[str]) -> list[str]:
+    """The columns that ``one,other`` joins; the one column where it is called so."""
+    return [theirs] if theirs in there else theirs.split(",")
 
 
 def _begins(name: str, prefix: str | None) -> bool:
