@@ -12,6 +12,7 @@ from evalharness.plan import Looks, Requirement
 from evalharness.statistics import design_for, power_for_limit, power_for_margin
 from evalharness.stopping import (
     LARGEST_EXACT_PATH,
+    LimitBounds,
     Stopping,
     pass_levels,
     stopping_at_limit,
@@ -78,10 +79,7 @@ class CellDesign:
         if self.judge is None or self.rate is None:
             return size_for(requirement, self.rate)
         if requirement.purpose == "ceiling":
-            (limit, alpha), seen = self._edge(requirement.alpha), self.rate * self.judge.sensitivity
-            if limit <= 0:
-                return CellSize(0, note="no labelled event shows the judge's sensitivity: it takes positive controls")
-            return size_for(requirement, seen, limit=limit, alpha=alpha)
+            return self._judged_ceiling_size(self.judge, self.rate)
         found, corrected = size_for(requirement, self.rate), self.corrected
         if found.n == 0 or corrected is None or found.note is not None:
             return found
@@ -122,13 +120,9 @@ class CellDesign:
             return None
         requirement, sizes = self.requirement, self.sizes_at(n)
         if self._exact(n):
-            wedges = wedge_levels(self.looks, requirement.alpha, requirement.power)
+            judges = (None,) if self.judge is None else self.judge.outcomes()
             return stopping_at_limit(
-                sizes,
-                [self._edge(level) for level in pass_levels(self.looks, requirement.alpha)],
-                [None if pair is None else (self._edge(pair[0]), self._edge(pair[1])) for pair in wedges],
-                self._seen(effect),
-                self._direction,
+                sizes, [self._bounds(judge) for judge in judges], self._seen(effect), self._direction
             )
         return stopping_by_design(
             sizes,
@@ -139,6 +133,18 @@ class CellDesign:
             effect=effect,
         )
 
+    def _judged_ceiling_size(self, judge: JudgeError, rate: float) -> CellSize:
+        requirement = self.requirement
+        limit, alpha = self._edge(requirement.alpha, self.judge)
+        if limit <= 0:
+            return CellSize(0, note="no labelled event shows the judge's sensitivity: it takes positive controls")
+        found = size_for(requirement, rate * judge.sensitivity, limit=limit, alpha=alpha)
+        once, n = replace(self, looks=Looks()), found.n
+        # What the controls will show of the sensitivity varies: a little more has the power whatever they show.
+        while found.note is None and 0 < n < 2 * found.n and (once.power(n) or 0.0) < requirement.power:
+            n = math.ceil(1.02 * n)
+        return replace(found, n=n)
+
     @property
     def _direction(self) -> Literal["floor", "ceiling"]:
         return "floor" if self.requirement.purpose == "floor" else "ceiling"
@@ -146,7 +152,15 @@ class CellDesign:
     def _exact(self, n: int) -> bool:
         return self.requirement.purpose in ("floor", "ceiling") and n <= LARGEST_EXACT_PATH and self.corrected is None
 
-    def _edge(self, alpha: float) -> tuple[float, float]:
+    def _bounds(self, judge: JudgeError | None) -> LimitBounds:
+        requirement = self.requirement
+        wedges = wedge_levels(self.looks, requirement.alpha, requirement.power)
+        return LimitBounds(
+            edges=tuple(self._edge(level, judge) for level in pass_levels(self.looks, requirement.alpha)),
+            wedges=tuple(None if w is None else (self._edge(w[0], judge), self._edge(w[1], judge)) for w in wedges),
+        )
+
+    def _edge(self, alpha: float, judge: JudgeError | None) -> tuple[float, float]:
         """Limit and level of the bound that must clear it.
 
         A judged ceiling pays for the judge's sensitivity: half of alpha, and a limit shrunk by its lower bound
@@ -154,9 +168,9 @@ class CellDesign:
         """
         limit = self.requirement.limit
         assert limit is not None  # noqa: S101 - floors and ceilings have one
-        if self.judge is None or self.requirement.purpose != "ceiling":
+        if judge is None or self.requirement.purpose != "ceiling":
             return limit, alpha
-        return limit * self.judge.sensitivity_lower(alpha / 2), alpha / 2
+        return limit * judge.sensitivity_lower(alpha / 2), alpha / 2
 
     def _seen(self, effect: float) -> float:
         """The rate that the outcomes show."""
@@ -170,5 +184,5 @@ class CellDesign:
             return corrected.power(n, self.labels)
         if requirement.purpose == "margin":
             return power_for_margin(n, abs(requirement.limit or 0.0), self.rate or 0.0, alpha=requirement.alpha)
-        limit, alpha = self._edge(requirement.alpha)
+        limit, alpha = self._edge(requirement.alpha, self.judge)
         return power_for_limit(n, limit, self._seen(1.0), direction=self._direction, alpha=alpha)

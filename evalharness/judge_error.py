@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Literal
+
+from scipy import stats
 
 from evalharness.statistics import (
     labels_for_limit,
@@ -21,6 +23,7 @@ ASSUMED_SPECIFICITY = 0.9
 """The judge's specificity, where it was not measured."""
 ASSUMED_POSITIVES = 100
 """Labelled events (positive controls) that a judge's sensitivity is assumed to rest on, where the project has none."""
+_QUANTILES = tuple((2 * part + 1) / 18 for part in range(9))
 _GROWTH = 1.02
 _MOST_GROWN = 50.0
 """A judge that takes more prompts than this many times the unjudged size is of no use."""
@@ -38,6 +41,8 @@ class JudgeError:
     """Labelled events from outside the run (positive controls) that its sensitivity will rest on, on safety sets."""
     source: Literal["measured", "stated", "assumed"] = "assumed"
     """Where sensitivity and specificity come from."""
+    found: float | None = None
+    """Of the labelled events, how many it sees; None: as many as its sensitivity says."""
 
     @property
     def note(self) -> str:
@@ -46,8 +51,15 @@ class JudgeError:
 
     def sensitivity_lower(self, alpha: float) -> float:
         """Lower bound of the sensitivity that the labelled events will show, one-sided at 1 - alpha."""
-        found = self.sensitivity * self.positives
-        return float(proportion_lower(found, self.positives, confidence=1 - alpha)) if self.positives else 0.0
+        found = self.sensitivity * self.positives if self.found is None else self.found
+        return _lower(found, self.positives, alpha) if self.positives else 0.0
+
+    def outcomes(self) -> tuple[JudgeError, ...]:
+        """What measuring its sensitivity may show, in equally likely parts."""
+        if not self.positives or self.found is not None:
+            return (self,)
+        seen = stats.binom.ppf(_QUANTILES, self.positives, self.sensitivity)
+        return tuple(replace(self, found=float(found)) for found in seen)
 
 
 @dataclass(frozen=True)
@@ -123,6 +135,11 @@ class JudgedFloor:
             power=power,
         )
         return high, high if labels is None else labels
+
+
+@lru_cache(maxsize=4096)
+def _lower(found: float, n: int, alpha: float) -> float:
+    return float(proportion_lower(found, n, confidence=1 - alpha))
 
 
 @lru_cache(maxsize=4096)

@@ -56,40 +56,49 @@ class Stopping:
         return float(self.ends @ np.asarray(self.sizes))
 
 
+@dataclass(frozen=True)
+class LimitBounds:
+    """The bounds that decide a check of a rate against a limit, look by look."""
+
+    edges: tuple[Edge, ...]
+    """The bound that must clear its limit for a pass."""
+    wedges: tuple[tuple[Edge, Edge] | None, ...]
+    """The bound that must fall short of its limit and the one that must clear it for the check to be given up; None: it
+    is not given up there."""
+
+
 def stopping_at_limit(
-    sizes: Sequence[int],
-    edges: Sequence[Edge],
-    wedges: Sequence[tuple[Edge, Edge] | None],
-    rate: float,
-    direction: Direction,
+    sizes: Sequence[int], bounds: Sequence[LimitBounds], rate: float, direction: Direction
 ) -> Stopping:
     """The course of a check of a rate against a limit, exactly: the count of successes is followed through the looks.
 
     Args:
         sizes: prompts at each look, not shrinking.
-        edges: at each look, the bound that must clear its limit.
-        wedges: at each look, the bound that must fall short of its limit and the one that must clear it for the check
-            to be given up; None: it is not given up there.
+        bounds: what decides; several where chance decides between them, each as likely as the others.
         rate: chance of the event that the rate counts.
         direction: whether the limit is a floor or a ceiling.
     """
     chance = rate if direction == "floor" else 1 - rate
-    never = (edges[0], edges[0])
-    needed = _needed(sizes, edges, direction)
-    short, clear = (_needed(sizes, [(wedge or never)[end] for wedge in wedges], direction) for end in (0, 1))
-    mass, before = np.ones(1), 0
-    passed, dropped = [], []
-    for look, (n, wedge) in enumerate(zip(sizes, wedges, strict=True)):
-        if n > before:
-            mass = np.convolve(mass, stats.binom.pmf(np.arange(n - before + 1), n - before, chance))
-            before = n
-        counts = np.arange(mass.size)
-        passes = counts >= needed[look]
-        given_up = ~passes & (counts < short[look]) & (counts >= clear[look]) & (wedge is not None)
-        passed.append(float(mass[passes].sum()))
-        dropped.append(float(mass[given_up].sum()))
-        mass = np.where(passes | given_up, 0.0, mass)
-    return Stopping(tuple(sizes), tuple(passed), tuple(dropped))
+    needed = _needed(sizes, [b.edges for b in bounds], direction)
+    short, clear = (
+        _needed(
+            sizes, [[(w or (e, e))[end] for w, e in zip(b.wedges, b.edges, strict=True)] for b in bounds], direction
+        )
+        for end in (0, 1)
+    )
+    steps = {n: stats.binom.pmf(np.arange(n + 1), n, chance) for n in set(np.diff(sizes, prepend=0).tolist())}
+    passed, dropped = np.zeros(needed.shape), np.zeros(needed.shape)
+    for part, bound in enumerate(bounds):
+        mass = np.ones(1)
+        for look, step in enumerate(np.diff(sizes, prepend=0).tolist()):
+            mass = np.convolve(mass, steps[step]) if step else mass
+            top, low, high = needed[part, look], clear[part, look], min(short[part, look], needed[part, look])
+            passed[part, look] = mass[top:].sum()
+            mass[top:] = 0.0
+            if bound.wedges[look] is not None and low < high:
+                dropped[part, look] = mass[low:high].sum()
+                mass[low:high] = 0.0
+    return Stopping(tuple(sizes), tuple(passed.mean(axis=0).tolist()), tuple(dropped.mean(axis=0).tolist()))
 
 
 def stopping_by_design(
@@ -128,10 +137,11 @@ def pass_levels(looks: Looks, alpha: float) -> tuple[float, ...]:
     return look_alphas(looks.fractions, alpha, looks.spending)
 
 
-def _needed(sizes: Sequence[int], edges: Sequence[Edge], direction: Direction) -> NDArray[np.int64]:
-    """Fewest successes at each look whose bound clears the limit; for a ceiling, non-events are the successes."""
-    n, limits = np.asarray(sizes), np.array([limit for limit, _ in edges])
+def _needed(sizes: Sequence[int], edges: Sequence[Sequence[Edge]], direction: Direction) -> NDArray[np.int64]:
+    """Fewest successes whose bound clears the limit, shape (bounds, looks); for a ceiling, non-events are successes."""
+    n, values = np.asarray(sizes), np.asarray(edges, dtype=np.float64)
+    limits, levels = values[..., 0], values[..., 1]
     limits = limits if direction == "floor" else 1 - limits
     inside = (limits > 0) & (limits < 1)
-    counts = stats.binom.isf([level for _, level in edges], n, np.where(inside, limits, 0.5)) + 1
+    counts = stats.binom.isf(levels, n, np.where(inside, limits, 0.5)) + 1
     return np.where(inside, counts, n + 1).astype(np.int64)

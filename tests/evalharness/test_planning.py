@@ -6,6 +6,7 @@ import itertools
 from collections import Counter
 from typing import Literal
 
+import numpy as np
 import pytest
 
 from evalharness.allocating import DeclaredWeight
@@ -16,10 +17,10 @@ from evalharness.plan import LatencyLoad, Looks, Plan, Requirement
 from evalharness.planning import PlanInputs, RateSource, joint_power, make_plan, naive_total
 from evalharness.statistics import (
     power_for_limit,
-    proportion_lower,
     size_for_half_width,
     size_for_limit,
     size_for_margin,
+    violation_upper,
 )
 from golden_sets.errors import InputError
 from golden_sets.records import Message, Prompt, PromptSet, SetKind
@@ -310,10 +311,14 @@ class TestJudges:
         power = power_for_limit(checked.n, 0.02, 0.002, direction="ceiling", alpha=0.05)
         assert checked.power == pytest.approx(power, abs=1e-6)
         (cell,) = plan([unsafe], [ceiling], 0.002, **judged("adversarial", sensitivity=0.9, positives=200)).cells
-        shown = 0.02 * float(proportion_lower(180, 200, confidence=0.975))
-        power = power_for_limit(cell.n, shown, 0.002 * 0.9, direction="ceiling", alpha=0.025)
-        assert cell.power == pytest.approx(power, abs=1e-6)
-        assert power >= 0.8
+        rng = np.random.default_rng(5)
+        found, seen = rng.binomial(200, 0.9, 4000), rng.binomial(cell.n, 0.002 * 0.9, 4000)
+        upper = np.array(
+            [violation_upper(k, cell.n, f, 200, confidence=0.95).high for k, f in zip(seen, found, strict=True)]
+        )
+        assert cell.power == pytest.approx(float((upper <= 0.02).mean()), abs=0.025)
+        assert cell.power is not None
+        assert cell.power >= 0.8
 
     def test_without_a_labelled_event_no_ceiling_can_be_proved(self) -> None:
         ceiling = requirement("v", purpose="ceiling", metric="violation_rate", set_kind="adversarial", limit=0.02)

@@ -8,16 +8,28 @@ from scipy import special
 
 from evalharness.plan import Looks
 from evalharness.statistics import design_for, power_for_limit, power_for_margin, proportion_lower, proportion_upper
-from evalharness.stopping import pass_levels, stopping_at_limit, stopping_by_design, wedge_levels
+from evalharness.stopping import LimitBounds, pass_levels, stopping_at_limit, stopping_by_design, wedge_levels
 
 FIVE = Looks(fractions=(0.2, 0.4, 0.6, 0.8, 1.0))
 SIZES = (40, 80, 120, 160, 200)
 
 
+def once(limit: float) -> LimitBounds:
+    return LimitBounds(edges=((limit, 0.05),), wedges=(None,))
+
+
+def planned(limit: float) -> LimitBounds:
+    wedges = wedge_levels(FIVE, 0.05, 0.9)
+    return LimitBounds(
+        edges=tuple((limit, level) for level in pass_levels(FIVE, 0.05)),
+        wedges=tuple(None if pair is None else ((limit, pair[0]), (limit, pair[1])) for pair in wedges),
+    )
+
+
 def test_one_look_has_the_power_of_the_exact_bound() -> None:
-    found = stopping_at_limit([150], [(0.8, 0.05)], [None], 0.9, "floor")
+    found = stopping_at_limit([150], [once(0.8)], 0.9, "floor")
     assert found.power == pytest.approx(power_for_limit(150, 0.8, 0.9, direction="floor", alpha=0.05))
-    ceiling = stopping_at_limit([300], [(0.02, 0.05)], [None], 0.002, "ceiling")
+    ceiling = stopping_at_limit([300], [once(0.02)], 0.002, "ceiling")
     assert ceiling.power == pytest.approx(power_for_limit(300, 0.02, 0.002, direction="ceiling", alpha=0.05))
     assert found.expected_n == 150
 
@@ -27,8 +39,7 @@ def test_several_looks_stop_as_often_as_simulated_runs_do(direction: str, limit:
     levels, wedges = pass_levels(FIVE, 0.05), wedge_levels(FIVE, 0.05, 0.9)
     found = stopping_at_limit(
         SIZES,
-        [(limit, level) for level in levels],
-        [None if pair is None else ((limit, pair[0]), (limit, pair[1])) for pair in wedges],
+        [planned(limit)],
         rate,
         direction,  # type: ignore[arg-type]
     )
@@ -62,14 +73,21 @@ def test_several_looks_stop_as_often_as_simulated_runs_do(direction: str, limit:
 
 def test_looks_at_the_same_prompts_do_not_break_the_course() -> None:
     sizes = (1, 1, 2, 2, 3)
-    found = stopping_at_limit(sizes, [(0.3, level) for level in pass_levels(FIVE, 0.05)], [None] * 5, 0.99, "floor")
+    found = stopping_at_limit(sizes, [planned(0.3)], 0.99, "floor")
     assert found.sizes == sizes
     assert 0 < found.power <= 1
 
 
 def test_a_limit_that_cannot_be_reached_is_never_passed() -> None:
-    found = stopping_at_limit([50], [(0.0, 0.05)], [None], 0.0, "ceiling")
+    found = stopping_at_limit([50], [once(0.0)], 0.0, "ceiling")
     assert found.power == 0.0
+
+
+def test_where_chance_decides_between_bounds_the_courses_are_mixed() -> None:
+    strict, loose = LimitBounds(((0.85, 0.05),), (None,)), once(0.8)
+    powers = [stopping_at_limit([150], [bound], 0.9, "floor").power for bound in (strict, loose)]
+    assert powers[0] < powers[1]
+    assert stopping_at_limit([150], [strict, loose], 0.9, "floor").power == pytest.approx(sum(powers) / 2)
 
 
 class TestNormalTheory:
@@ -98,14 +116,7 @@ class TestNormalTheory:
 
     def test_it_agrees_with_the_exact_course_for_many_prompts(self) -> None:
         sizes = tuple(1000 * k for k in range(1, 6))
-        wedges = wedge_levels(FIVE, 0.05, 0.9)
-        exact = stopping_at_limit(
-            sizes,
-            [(0.8, level) for level in pass_levels(FIVE, 0.05)],
-            [None if pair is None else ((0.8, pair[0]), (0.8, pair[1])) for pair in wedges],
-            0.8175,
-            "floor",
-        )
+        exact = stopping_at_limit(sizes, [planned(0.8)], 0.8175, "floor")
         power = power_for_limit(5000, 0.8, 0.8175, direction="floor", alpha=0.05)
         normal = stopping_by_design(sizes, FIVE, alpha=0.05, design_power=0.9, fixed_power=power)
         assert exact.power == pytest.approx(normal.power, abs=0.01)
