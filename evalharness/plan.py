@@ -120,8 +120,9 @@ class Looks(Record):
     """Share of each check's sample at each look, increasing, the last one 1."""
     spending: Spending = "quadratic"
     """How the alphas of pass and fail are spent."""
-    futility: Spending | None = "cubic"
-    """How the chance of a missed pass is spent on stopping early without one; None: only pass and fail stop early."""
+    futility: Spending | None = None
+    """How the chance of a missed pass is spent on giving up early near the limit, which saves there and costs a larger
+    maximum; None: only pass and fail stop early."""
 
 
 class Stratum(Record):

@@ -62,7 +62,7 @@ class LookOptions(Record):
     """Looks, equally far apart; the last is at the planned maximum."""
     spending: Spending = "quadratic"
     """How the alphas of pass and fail are spent."""
-    futility: Spending | None = "cubic"
+    futility: Spending | None = None
     """How the chance of a missed pass is spent on stopping early without one; null: never."""
 
 

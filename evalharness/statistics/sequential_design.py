@@ -70,7 +70,7 @@ def design_sequence(
     alpha: float = 0.05,
     power: float = 0.9,
     kind: Spending = "quadratic",
-    futility: Spending | None = "cubic",
+    futility: Spending | None = None,
     fail_alpha: float | None = None,
 ) -> SequentialDesign:
     """Plan the looks of one check so that it passes with ``power`` at the effect it is sized for.

@@ -10,7 +10,7 @@ from evalharness.plan import Looks
 from evalharness.statistics import design_for, power_for_limit, power_for_margin, proportion_lower, proportion_upper
 from evalharness.stopping import LimitBounds, pass_levels, stopping_at_limit, stopping_by_design, wedge_levels
 
-FIVE = Looks(fractions=(0.2, 0.4, 0.6, 0.8, 1.0))
+FIVE = Looks(fractions=(0.2, 0.4, 0.6, 0.8, 1.0), futility="cubic")
 SIZES = (40, 80, 120, 160, 200)
 
 

@@ -9,6 +9,7 @@ from evalharness.evidence import Calibration, Look
 from evalharness.outcomes import OutcomeTable
 from evalharness.plan import Looks, Plan, Requirement
 from evalharness.planning import PlanInputs, RateSource, make_plan
+from evalharness.spending import Spending
 from gates.course import Course
 from gates.gate import Measured
 from gates.policy import Policy
@@ -33,9 +34,9 @@ def prompt_set(name: str = "golden-set", kind: str = "golden", **cells: int) -> 
     return PromptSet(name=name, version="1", kind=SetKind(kind), prompts=tuple(prompts))
 
 
-def looks(number: int, **options: Any) -> Looks:
-    """Equally spaced looks."""
-    return Looks(fractions=tuple((k + 1) / number for k in range(number)), **options)
+def looks(number: int, *, futility: Spending | None = "cubic") -> Looks:
+    """Equally spaced looks, with giving up."""
+    return Looks(fractions=tuple((k + 1) / number for k in range(number)), futility=futility)
 
 
 def plan_of(

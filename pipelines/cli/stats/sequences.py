@@ -29,7 +29,7 @@ def sequence(
         SpendingName | None, option("--spending", "Plan: how alpha is spent; default quadratic.")
     ] = None,
     futility: Annotated[
-        FutilityName | None, option("--futility", "Plan: how 1 - power is spent on giving up; default cubic.")
+        FutilityName | None, option("--futility", "Plan: how 1 - power is spent on giving up; default none.")
     ] = None,
     n: Annotated[
         int | None, option("--n", "Plan: sample of the fixed plan, to give the looks in observations.")
@@ -64,7 +64,7 @@ def sequence(
             only("--looks", _PLAN, given)
             counts({}, n)
             document = planned(
-                looks, _or(alpha, 0.05), _or(power, 0.9), spending or "quadratic", futility or "cubic", n
+                looks, _or(alpha, 0.05), _or(power, 0.9), spending or "quadratic", futility or "none", n
             )
         elif file is not None:
             only("FILE", _DATA, given)
