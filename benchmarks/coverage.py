@@ -185,7 +185,7 @@ def clustered_pairs(scale: Scale) -> Iterator[Cell]:
                     return st.clustered_paired_interval(values, codes, confidence=TWO_SIDED)
 
                 yield simulate(
-                    "clustered-paired", "tango-clustered", f"shared={sticky} clusters={clusters} psi={psi} d={d}",
+                    "clustered-paired", "exact-or-tango", f"shared={sticky} clusters={clusters} psi={psi} d={d}",
                     scale.repetitions // 2, d, draw,
                 )  # fmt: skip
 
