@@ -17,7 +17,7 @@ from gates.simulation import Assumptions
 from gates.simulation.imagining import imagined_plan
 from golden_sets.errors import InputError
 from golden_sets.records import SetKind
-from pipelines.attempts import attempt_plans
+from pipelines.attempts import PlanOptions, attempt_plans
 from pipelines.expectations import expected_rates, judge_errors
 from pipelines.project import MOST_LOOKS, PROJECT_FILE, Project
 from pipelines.workspace import Workspace
@@ -86,7 +86,9 @@ def prepare(wanted: Wanted) -> Prepared:
     policy = project.policy.policy if project is not None else load_policy(_given(wanted.policy)).policy
     _require_checks(policy, wanted.rates)
     if wanted.plan is not None:
-        return _of_plan(policy, read_plan_file(wanted.plan), wanted)
+        return _of_plan(
+            policy, read_plan_file(wanted.plan), wanted, {} if project is None else judge_errors(project, None)
+        )
     if project is not None:
         return _of_project(project, policy, wanted)
     return _of_policy(policy, wanted)
@@ -131,13 +133,13 @@ def _project(wanted: Wanted) -> Project | None:
     return replace(project, file=project.file.model_copy(update={"policy": str(wanted.policy.resolve())}))
 
 
-def _of_plan(policy: Policy, plan: Plan, wanted: Wanted) -> Prepared:
+def _of_plan(policy: Policy, plan: Plan, wanted: Wanted, known: Mapping[str, JudgeError]) -> Prepared:
     if wanted.looks is not None:
         raise InputError("a plan has its own looks", do="leave --looks out, or leave --plan out")
     _require_no_values(wanted)
     kinds = _judged_kinds(plan)
     _require_judged(wanted, kinds)
-    judges = {kind: wanted.judge(JudgeError()) for kind in kinds}
+    judges = {kind: wanted.judge(known.get(kind.value, JudgeError())) for kind in kinds}
     return Prepared(policy, plan, _assumptions(wanted, judges), True, tuple(_judge_notes(judges)))
 
 
@@ -146,7 +148,7 @@ def _of_project(project: Project, policy: Policy, wanted: Wanted) -> Prepared:
     workspace = Workspace.open(project)
     incumbent = workspace.incumbent(None)
     known = None if incumbent is None else workspace.known_evidence(incumbent.digest)
-    plan = attempt_plans(workspace, None, (incumbent, workspace.anchor()), looks=wanted.looks).next()
+    plan = attempt_plans(workspace, None, (incumbent, workspace.anchor()), PlanOptions(looks=wanted.looks)).next()
     kinds = _judged_kinds(plan)
     _require_judged(wanted, kinds)
     errors = judge_errors(project, known) if kinds else {}

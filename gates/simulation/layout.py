@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evalharness.drawing import PromptId, sample_of, strata_of
+from evalharness.outcomes import Arm
 from evalharness.plan import Plan, PlannedCell, Stratum
 from gates.policy import Check, Policy
 from golden_sets.errors import InputError
@@ -88,14 +89,19 @@ class Layout:
         return sorted({s.stage for s in self.plan.sets.values()} | {c.stage for c in self.plan.cells})
 
     @property
-    def arms(self) -> int:
-        """Versions that answer every prompt."""
-        return 1 + (self.plan.incumbent_digest is not None) + (self.plan.anchor_digest is not None)
+    def has_incumbent(self) -> bool:
+        """Whether an incumbent answers too: the plan's, or one that a check compares with."""
+        return self.plan.incumbent_digest is not None or self._compares("incumbent")
+
+    @property
+    def has_anchor(self) -> bool:
+        """Whether a fixed version answers too."""
+        return self.plan.anchor_digest is not None or self._compares("anchor")
 
     @property
     def answers_per_prompt(self) -> int:
         """Generations that one prompt costs, over all arms and repeats."""
-        return self.arms * self.plan.repeats
+        return (1 + self.has_incumbent + self.has_anchor) * self.plan.repeats
 
     @property
     def fixed_prompts(self) -> int:
@@ -106,6 +112,9 @@ class Layout:
     def most_prompts(self) -> int:
         """Prompts asked when every check is looked at to its end."""
         return self._prompts([c.taken[-1] if c.taken.size else c.fixed for c in self.checks])
+
+    def _compares(self, arm: Arm) -> bool:
+        return any(c.check.compares and c.check.against == arm for c in self.checks)
 
     def _prompts(self, by_check: list[Counts]) -> int:
         most = np.zeros(len(self.strata), dtype=np.int64)

@@ -213,7 +213,7 @@ class Sampler:
         for index, stratum in enumerate(self.layout.strata):
             about = [c.check for c in self.layout.checks if index in c.strata and c.check.compares]
             names: list[Arm] = ["candidate"]
-            labelled = self.judge_of(stratum.kind) is not None and self.layout.plan.incumbent_digest is not None
+            labelled = self.judge_of(stratum.kind) is not None and self.layout.has_incumbent
             if labelled or any(c.against == "incumbent" for c in about):
                 names.append("incumbent")
             if any(c.against == "anchor" for c in about):

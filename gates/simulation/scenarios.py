@@ -170,6 +170,8 @@ def _remarks(layout: Layout, assumptions: Assumptions) -> Iterator[str]:
     for laid in unsized:
         note = f": {laid.planned.note}" if laid.planned.note else ""
         yield f"check '{laid.id}' rests on no prompts and never passes{note}"
+    if layout.has_incumbent and layout.plan.incumbent_digest is None:
+        yield "the plan has no incumbent: comparisons are simulated as if it had one"
     if layout.plan.repeats > 1:
         yield f"{layout.plan.repeats} answers to one prompt are simulated as one: they cannot be worth less"
     judge_checks: list[Check] = [c.check for c in layout.checks if c.check.spec.family == "judge"]

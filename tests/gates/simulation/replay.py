@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+from numpy.typing import NDArray
+
 from evalharness.drawing import PromptId
 from evalharness.evidence import Calibration
-from evalharness.outcomes import OutcomeTable
+from evalharness.outcomes import Arm, OutcomeTable
 from gates.course import Course
 from gates.decision import Decision
 from gates.gate import gate
@@ -64,11 +67,10 @@ def _answers(batch: Batch, release: int) -> dict[PromptId, Answered]:
 
 
 def _states(drawn: Drawn, mark: int, release: int, size: int, *, judged: bool) -> list[Answered]:
-    def step(counts: object, *place: int) -> int:
-        table = counts[place] if place else counts  # type: ignore[index]
-        return int(table[mark + 1, release]) - int(table[mark, release])
+    def step(counts: NDArray[np.int32], *place: int) -> int:
+        return int(counts[(*place, mark + 1, release)]) - int(counts[(*place, mark, release)])
 
-    arm = "incumbent"
+    arm: Arm = "incumbent"
     ours = step(drawn.events["candidate"])
     if arm not in drawn.wins:
         return [Answered((True, False))] * ours + [Answered((False, False))] * (size - ours)
