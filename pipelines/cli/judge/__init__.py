@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import typer
 
+from pipelines.cli.judge import calibrating
+
 app = typer.Typer(
     help="How far a judge can be trusted: its error against people, its biases between two answers.",
     no_args_is_help=True,
@@ -13,3 +15,6 @@ app = typer.Typer(
 @app.callback()
 def group() -> None:
     """How far a judge can be trusted: its error against people, its biases between two answers."""
+
+
+app.command("calibrate")(calibrating.calibrate)
