@@ -118,7 +118,7 @@ def size_for_limit(
     if first > LARGEST_SIZE:
         raise InputError(f"proving a {direction} of {limit} at {true_rate} needs about {first} observations")
     # Search around the normal approximation, wider where it is rough, until the last dip lies well inside.
-    reach = 1.0 if first <= 50_000 else 0.1
+    reach = 1.0 if first <= 1_000 else 0.1
     while True:
         sizes = np.arange(max(1, math.floor(first * (1 - min(1.0, reach)))), math.ceil(first * (1 + reach)) + 200)
         powers = powers_for_limit(sizes, limit, true_rate, direction=direction, alpha=alpha)
