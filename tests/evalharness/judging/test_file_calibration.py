@@ -226,8 +226,8 @@ def test_the_number_of_labels_that_it_would_take_is_enough() -> None:
     needed = labels_needed(agreement(few))
     assert needed is not None
     assert 50 < needed < 200
-    times = needed / 50
-    right, wrong = round(17 * times), round(8 * times)
+    times = -(-needed // 50)
+    right, wrong = 17 * times, 8 * times
     enough = answers(
         np.repeat([1.0, 0.0], right + wrong),
         np.r_[np.ones(right), np.zeros(wrong), np.zeros(right), np.ones(wrong)],
