@@ -49,9 +49,12 @@ def write_plan(plan: Plan, path: Path, **also: Any) -> None:
     Raises:
         InfrastructureError: the disk is full or the folder cannot be written.
     """
-    write_whole(
-        path, json_text({"format": PLAN_FORMAT, "digest": plan.digest, "plan": plan.to_json(), **also}).encode()
-    )
+    write_whole(path, json_text(plan_document(plan, **also)).encode())
+
+
+def plan_document(plan: Plan, **also: Any) -> dict[str, Any]:
+    """A plan as the JSON document that :func:`read_plan` reads."""
+    return {"format": PLAN_FORMAT, "digest": plan.digest, "plan": plan.to_json(), **also}
 
 
 def read_plan(path: Path) -> Plan:

@@ -14,6 +14,20 @@ from pipelines.workspace import Workspace
 
 
 @dataclass(frozen=True)
+class PlanOptions:
+    """What a command line may ask of a plan, see :func:`pipelines.planning.plan_for`."""
+
+    looks: int | None = None
+    """Number of looks; None: the project's."""
+    budget: float | None = None
+    """USD for all arms together."""
+    deadline: float | None = None
+    """Seconds for all arms together."""
+    requests_per_second: float | None = None
+    """How fast the engine answers."""
+
+
+@dataclass(frozen=True)
 class AttemptPlans:
     """The plans of a subject's attempts: the same question, with the number that the ledger gives it.
 
@@ -61,11 +75,7 @@ def attempt_plans(
     workspace: Workspace,
     subject: Candidate | None,
     arms: tuple[Candidate | None, Candidate | None],
-    *,
-    looks: int | None = None,
-    budget: float | None = None,
-    deadline: float | None = None,
-    requests_per_second: float | None = None,
+    options: PlanOptions | None = None,
 ) -> AttemptPlans:
     """The plans of a subject's attempts in a project.
 
@@ -73,12 +83,10 @@ def attempt_plans(
         workspace: project and registry.
         subject: who is put to the sets; None: somebody new.
         arms: the incumbent and the policy's anchor it is compared with.
-        looks: as :func:`pipelines.planning.plan_for` takes it.
-        budget: likewise.
-        deadline: likewise.
-        requests_per_second: likewise.
+        options: what the command line asks of the plan.
     """
     incumbent, anchor = arms
+    options = options or PlanOptions()
     known = None if incumbent is None else workspace.known_evidence(incumbent.digest)
 
     def plan_as(number: int) -> Plan:
@@ -89,10 +97,10 @@ def attempt_plans(
             candidate=subject,
             anchor=anchor,
             attempt=number,
-            looks=looks,
-            budget=budget,
-            deadline=deadline,
-            requests_per_second=requests_per_second,
+            looks=options.looks,
+            budget=options.budget,
+            deadline=options.deadline,
+            requests_per_second=options.requests_per_second,
         )
 
     return AttemptPlans(workspace.registry, subject, plan_as)

@@ -15,7 +15,7 @@ from gates.registry import ChannelState, Registry
 from gates.registry.history import last_promotion
 from gates.reports import ReportPaths
 from golden_sets.errors import InputError
-from pipelines.attempts import AttemptPlans, attempt_plans, exposures_of
+from pipelines.attempts import AttemptPlans, PlanOptions, attempt_plans, exposures_of
 from pipelines.evaluate import Arms, Evaluation, evaluate
 from pipelines.fleet import Fleet
 from pipelines.planning import require_power
@@ -80,6 +80,7 @@ async def release(
     progress: Progress,
     promote: bool = True,
     accept_power: bool = False,
+    options: PlanOptions | None = None,
 ) -> Release:
     """Release a candidate against an incumbent; a decision that is recorded already is returned and spends nothing.
 
@@ -96,6 +97,7 @@ async def release(
         progress: who is told.
         promote: move the channel when the decision allows it.
         accept_power: run a plan whose power is below the policy's, too.
+        options: what is asked of the plan.
 
     Raises:
         InputError: bad files, a plan below the policy's power, or a channel that moved meanwhile.
@@ -105,7 +107,7 @@ async def release(
     policy = project.policy.policy
     before = workspace.current()
     anchor = workspace.anchor()
-    attempt = attempt_plans(workspace, candidate, (incumbent, anchor))
+    attempt = attempt_plans(workspace, candidate, (incumbent, anchor), options)
     plan = attempt.next()
     decision = registry.find_decision(
         subject_digest=candidate.digest,

@@ -7,7 +7,15 @@ from typing import Annotated
 
 import typer
 
-from pipelines.cli.options import IncumbentOption, ProjectOption, StoreOption
+from pipelines.cli.options import (
+    BudgetOption,
+    DeadlineOption,
+    IncumbentOption,
+    LooksOption,
+    ProjectOption,
+    StoreOption,
+    seconds,
+)
 from pipelines.cli.output import Json, emit, interval, line, stdout, table
 
 
@@ -17,6 +25,9 @@ def evaluate(
     project: ProjectOption = Path(),
     incumbent: IncumbentOption = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="Evidence file to write.")] = Path("evidence.json"),
+    looks: LooksOption = None,
+    budget: BudgetOption = None,
+    deadline: DeadlineOption = None,
     store: StoreOption = None,
     as_json: Json = False,
 ) -> None:
@@ -29,7 +40,7 @@ def evaluate(
     from evalharness.event_loop import run_async
     from evalharness.evidence_files import outcomes_path, write_evidence
     from evalharness.freshness import Freshness
-    from pipelines.attempts import attempt_plans
+    from pipelines.attempts import PlanOptions, attempt_plans
     from pipelines.evaluate import Arms, Evaluation, agreement_text
     from pipelines.evaluate import evaluate as run
     from pipelines.fleet import Fleet
@@ -37,6 +48,7 @@ def evaluate(
     from pipelines.project import Project
     from pipelines.workspace import Workspace
 
+    options = PlanOptions(looks=looks, budget=budget, deadline=seconds(deadline, "--deadline"))
     workspace = Workspace.open(Project.load(project, store=store))
     subject = workspace.project.candidate(candidate)
     against = workspace.incumbent(incumbent)
@@ -44,7 +56,7 @@ def evaluate(
     if is_incumbent:
         against = None
     anchor = workspace.anchor()
-    plans = attempt_plans(workspace, subject, (against, anchor))
+    plans = attempt_plans(workspace, subject, (against, anchor), options)
     plan = plans.next() if is_incumbent else plans.begin()
     workspace.registry.record_policy(workspace.project.policy.policy)
     index = workspace.registry.record_plan(plan)

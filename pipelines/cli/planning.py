@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,7 +11,6 @@ from rich.console import Console
 
 from evalharness.plan import Plan, PlannedCell
 from gates.wording import number
-from golden_sets.documents import json_text, write_whole
 from pipelines.cli.options import (
     BudgetOption,
     DeadlineOption,
@@ -46,8 +46,9 @@ def plan(
 
     With a budget or a deadline every size is taken down by one factor until the run fits, and the power left is said.
     """
-    from pipelines.attempts import attempt_plans
-    from pipelines.planning import shortfalls
+    from evalharness.evidence_files import plan_document, write_plan
+    from pipelines.attempts import PlanOptions, attempt_plans, exposures_of
+    from pipelines.planning import POWER_LEEWAY, shortfalls
     from pipelines.project import Project
     from pipelines.totals import totals
     from pipelines.workspace import Workspace
@@ -60,10 +61,7 @@ def plan(
         workspace,
         subject,
         (against, workspace.anchor()),
-        looks=looks,
-        budget=budget,
-        deadline=seconds(deadline, "--deadline"),
-        requests_per_second=requests_per_second,
+        PlanOptions(looks, budget, seconds(deadline, "--deadline"), requests_per_second),
     ).next()
     sums = dict(
         totals(
@@ -76,16 +74,22 @@ def plan(
         )
     )
     short = [one.text for one in shortfalls(made)]
-    document = {"digest": made.digest, "plan": made.to_json(), "totals": sums, "shortfalls": short}
+    exposures = exposures_of(workspace.registry, made.set_digests)
+    also = {"totals": sums, "shortfalls": short, "exposures": exposures}
     if output is not None:
-        write_whole(output, json_text(document).encode())
+        write_plan(made, output, **also)
     if as_json:
-        emit(document)
+        emit(plan_document(made, **also))
         return
-    show_plan(made, sums)
+    show_plan(made, sums, exposures)
+    if sums["joint_power"] < made.joint_power - POWER_LEEWAY:
+        told = f"joint power {sums['joint_power']:.2f} is below the {made.joint_power:.2f} that the policy wants"
+        line(stdout(), f"{told}; relgate release refuses such a plan without --accept-power:")
+        for one in short:
+            line(stdout(), f"  {one}")
 
 
-def show_plan(made: Plan, sums: dict[str, Any]) -> None:
+def show_plan(made: Plan, sums: dict[str, Any], exposures: Mapping[str, int]) -> None:
     """A plan for people."""
     console = stdout()
     title = f"plan {made.name} ({made.lineage}), attempt {made.attempt}, alpha {made.alpha:.3g}"
@@ -102,7 +106,7 @@ def show_plan(made: Plan, sums: dict[str, Any]) -> None:
         f"prompts {sums['prompts']} at most (one size for every cell would take {sums['naive_prompts']}), "
         f"labels {sums['labels']}, joint power {sums['joint_power']:.2f} of {made.joint_power:.2f}",
     )
-    _show_sets(made, console)
+    _show_sets(made, exposures, console)
     line(console, f"generations {sums['generations']} for {sums['arms']} arm(s), judgments up to {sums['judgments']}")
     line(
         console,
@@ -153,13 +157,15 @@ def _row(cell: PlannedCell) -> tuple[str, ...]:
     )
 
 
-def _show_sets(made: Plan, console: Console) -> None:
-    """Stage, labels and, where they were declared, weights of every set."""
+def _show_sets(made: Plan, exposures: Mapping[str, int], console: Console) -> None:
+    """Stage, labels, how many versions were measured on it and, where they were declared, weights of every set."""
     for name, planned in made.sets.items():
         asked = sum(len(stratum.prompts) for stratum in planned.strata)
         told = f"set {name} (stage {planned.stage}): {asked} prompts in {len(planned.strata)} strata"
         if planned.labels_per_arm:
             told += f", {planned.labels_per_arm} labelled per arm"
+        if exposures.get(name):
+            told += f", versions measured on it so far: {exposures[name]}"
         if any(abs(stratum.weight - stratum.available) > 1e-9 for stratum in planned.strata):
             total = sum(stratum.weight for stratum in planned.strata)
             shares = (

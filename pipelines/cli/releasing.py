@@ -8,7 +8,15 @@ from typing import Annotated
 
 import typer
 
-from pipelines.cli.options import IncumbentOption, ProjectOption, StoreOption
+from pipelines.cli.options import (
+    BudgetOption,
+    DeadlineOption,
+    IncumbentOption,
+    LooksOption,
+    ProjectOption,
+    StoreOption,
+    seconds,
+)
 from pipelines.cli.output import Json, emit, line, show_decision, stdout
 
 
@@ -23,6 +31,9 @@ def release(
     accept_power: Annotated[
         bool, typer.Option("--accept-power", help="Release although the plan's power is below the policy's.")
     ] = False,
+    looks: LooksOption = None,
+    budget: BudgetOption = None,
+    deadline: DeadlineOption = None,
     store: StoreOption = None,
     as_json: Json = False,
 ) -> None:
@@ -34,6 +45,7 @@ def release(
     """
     from evalharness.candidate import Candidate
     from evalharness.event_loop import run_async
+    from pipelines.attempts import PlanOptions
     from pipelines.fleet import Fleet
     from pipelines.progress import Progress
     from pipelines.project import Project
@@ -41,6 +53,7 @@ def release(
     from pipelines.release import release as run
     from pipelines.workspace import Workspace
 
+    options = PlanOptions(looks=looks, budget=budget, deadline=seconds(deadline, "--deadline"))
     workspace = Workspace.open(Project.load(project, store=store))
     subject = workspace.project.candidate(candidate)
 
@@ -54,6 +67,7 @@ def release(
                 progress=Progress(),
                 promote=promote,
                 accept_power=accept_power,
+                options=options,
             )
 
     served = served_already(workspace, subject) if incumbent is None else None
