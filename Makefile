@@ -47,6 +47,7 @@ train-demo-models: $(INSTALLED) ## train the demo's models again (an hour or two
 benchmarks: $(INSTALLED) ## measure throughput against a bare loop, and coverage of the intervals
 	$(BIN)/python benchmarks/throughput.py
 	$(BIN)/python benchmarks/coverage.py
+	$(BIN)/python benchmarks/gate_scale.py
 
 clean-demo: ## remove what the demo wrote
 	rm -rf $(DEMO_DIR)

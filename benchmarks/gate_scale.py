@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import multiprocessing
 import os
 import platform
 import subprocess
@@ -25,6 +26,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +97,7 @@ def main() -> None:
     parser.add_argument("--keep", type=Path, help="folder for the files; kept (default: a temporary one)")
     parser.add_argument("--json", action="store_true", help="one JSON document on standard output")
     arguments = parser.parse_args()
+    load = os.getloadavg()[0]  # what else runs: it lengthens the wall clock, and CPU time through shared caches
     with tempfile.TemporaryDirectory(prefix="relgate-gate-scale-") as scratch:
         folder = arguments.keep or Path(scratch)
         folder.mkdir(parents=True, exist_ok=True)
@@ -104,6 +107,7 @@ def main() -> None:
         "rows": arguments.rows,
         "python": platform.python_version(),
         "cores": os.cpu_count(),
+        "load_before": load,
         "steps": steps,
     }
     if arguments.json:
@@ -321,15 +325,25 @@ def policy_file(folder: Path, name: str, checks: tuple[Mapping[str, Any], ...]) 
 
 
 def run(arguments: list[str]) -> tuple[dict[str, Any], dict[str, float]]:
-    """What a command printed, and what it cost."""
-    started = time.perf_counter()
+    """What a command printed, and what it cost.
+
+    A new process starts with the peak memory of the one that started it, so a small one starts the commands.
+    """
+    small = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=small) as starter:
+        return starter.submit(timed, arguments).result()
+
+
+def timed(arguments: list[str]) -> tuple[dict[str, Any], dict[str, float]]:
+    """Run a command: what it printed, its wall clock, and what the system counted for it."""
     with tempfile.TemporaryFile() as output:
+        started = time.perf_counter()
         process = subprocess.Popen([*COMMAND, *arguments], cwd=ROOT, stdout=output)
         _, status, usage = os.wait4(process.pid, 0)
         wall = time.perf_counter() - started
         process.returncode = os.waitstatus_to_exitcode(status)
         if process.returncode not in (0, 1, 3):
-            raise SystemExit(f"relgate {' '.join(arguments)} ended with {process.returncode}")
+            raise RuntimeError(f"relgate {' '.join(arguments)} ended with {process.returncode}")
         output.seek(0)
         found = json.load(output)
     peak = usage.ru_maxrss / (1024 if sys.platform == "linux" else 1024**2)

@@ -23,7 +23,7 @@ from scipy import special
 from evalharness.drawing import PromptId, sample_of
 from evalharness.evidence import Look
 from evalharness.metrics import Calibrations, rows_for
-from evalharness.outcomes import OutcomeTable
+from evalharness.outcomes import Codes, OutcomeTable
 from evalharness.plan import Plan, PlannedCell
 from evalharness.prompt_rows import PromptRows
 from evalharness.statistics import design_for, holm, look_alphas, overall_level
@@ -50,6 +50,14 @@ class _Tracked:
     settled: Settled | None = None
     broken: str | None = None
     """Why it could not be looked at any more."""
+
+    _places: tuple[PromptRows, Codes] | None = None
+
+    def places_in(self, rows: PromptRows) -> Codes:
+        """Where the rows of its sample are; looked up once for each table."""
+        if self._places is None or self._places[0] is not rows:
+            self._places = rows, rows.places(self.sample)
+        return self._places[1]
 
     @property
     def open(self) -> bool:
@@ -202,13 +210,13 @@ class Course:
     def _examine(self, one: _Tracked, number: int, rows: PromptRows, calibrations: Calibrations) -> None:
         if self._at_end(one):
             return
-        wanted = one.sample[: one.planned.looks[number - 1]]
-        answers, missing = rows.of(wanted)
+        places = one.places_in(rows)[: one.planned.looks[number - 1]]
+        answers, missing = rows.at(places)
         if missing:
-            one.broken = f"{missing} of the {len(wanted)} prompts of look {number} were not asked"
+            one.broken = f"{missing} of the {places.size} prompts of look {number} were not asked"
             return
         if one.planned.basis == "requests":
-            answers, _ = rows.of(self._asked)
+            answers, _ = rows.at(rows.places(self._asked))
         looks = self.plan.looks
         one.look = number
         one.examined = examine(

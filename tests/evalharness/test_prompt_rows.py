@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from evalharness.drawing import PromptId
+from evalharness.outcomes import OutcomeTable
 from evalharness.prompt_rows import PromptRows
 from tests.support.evidence import rows, table
 
@@ -19,8 +21,13 @@ def answered() -> PromptRows:
     )
 
 
+def of(prompts: list[PromptId]) -> tuple[OutcomeTable, int]:
+    rows_of = answered()
+    return rows_of.at(rows_of.places(prompts))
+
+
 def test_the_rows_of_some_prompts_are_found_in_every_arm() -> None:
-    found, missing = answered().of([("golden-set", "p2"), ("adversarial-set", "p1")])
+    found, missing = of([("golden-set", "p2"), ("adversarial-set", "p1")])
     assert missing == 0
     assert sorted(zip(found.frame["arm"], found.frame["set_name"], found.frame["prompt_id"], strict=True)) == [
         (arm, name, prompt)
@@ -31,12 +38,12 @@ def test_the_rows_of_some_prompts_are_found_in_every_arm() -> None:
 
 def test_prompts_that_some_arm_did_not_answer_are_counted() -> None:
     asked = [("golden-set", "p0"), ("golden-set", "p4"), ("golden-set", "p5"), ("elsewhere", "p0")]
-    found, missing = answered().of(asked)
+    found, missing = of(asked)
     assert missing == 3
     assert len(found) == 3
 
 
 def test_answers_of_the_latency_pass_do_not_count() -> None:
-    found, missing = answered().of([("golden-set", "p7")])
+    found, missing = of([("golden-set", "p7")])
     assert missing == 1
     assert len(found) == 0
