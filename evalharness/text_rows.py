@@ -172,6 +172,29 @@ class TextRows:
         return InputError(f"{self._names[name]}: '{texts[row].as_py()}' {why}", where=self.where(row), do=do)
 
 
+def units(rows: TextRows) -> tuple[npt.NDArray[np.int64], list[str]]:
+    """Which rows are independent: code of each row's ``cluster``, else of its ``id``, else of the row itself.
+
+    Returns:
+        The codes, and a note where rows share an id.
+    """
+    n = len(rows)
+    name = "cluster" if rows.has("cluster") else "id"
+    own = np.arange(n, dtype=np.int64)
+    if not rows.has(name):
+        return own, []
+    encoded = rows.texts(name).dictionary_encode()
+    codes = pc.fill_null(encoded.indices, -1).to_numpy(zero_copy_only=False).astype(np.int64)
+    found = np.where(codes >= 0, codes, len(encoded.dictionary) + own)
+    distinct = int(np.unique(found).size)
+    shared = (
+        []
+        if name == "cluster" or distinct == n
+        else [f"{n} rows have {distinct} ids: rows of one id count as one cluster"]
+    )
+    return found, shared
+
+
 def is_number(text: str) -> bool:
     """Whether the text is a number as Python writes them."""
     try:

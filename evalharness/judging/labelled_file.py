@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow.compute as pc
 
-from evalharness.text_rows import TextRows, is_number
+from evalharness.text_rows import TextRows, is_number, units
 from golden_sets.errors import InputError
 from golden_sets.explaining import nearest
 
@@ -104,7 +104,7 @@ def read_labelled_answers(
     strange = np.array([bool(label) and classes.meaning(label) is None for label in human])
     rows.refuse("human", strange, "is neither a positive nor a negative label", do=classes.advice)
     truth, seen = classes.outcomes(human), classes.outcomes(judge)
-    clusters, repeats = _clusters(rows)
+    clusters, repeats = units(rows)
     arms, arm = _arms(rows)
     return LabelledAnswers(
         truth=truth,
@@ -220,19 +220,3 @@ def _arms(rows: TextRows) -> tuple[tuple[str, ...], Codes | None]:
     encoded = rows.texts("arm").dictionary_encode()
     codes: Codes = pc.fill_null(encoded.indices, -1).to_numpy(zero_copy_only=False).astype(np.int64)
     return tuple(encoded.dictionary.to_pylist()), codes
-
-
-def _clusters(rows: TextRows) -> tuple[Codes, list[str]]:
-    """Code of each row's unit: its cluster, else its id, else the row itself."""
-    n = len(rows)
-    name = "cluster" if rows.has("cluster") else "id"
-    own: Codes = np.arange(n, dtype=np.int64)
-    if not rows.has(name):
-        return own, []
-    encoded = rows.texts(name).dictionary_encode()
-    codes = pc.fill_null(encoded.indices, -1).to_numpy(zero_copy_only=False).astype(np.int64)
-    units = np.where(codes >= 0, codes, len(encoded.dictionary) + own)
-    distinct = int(np.unique(units).size)
-    if name == "cluster" or distinct == n:
-        return units, []
-    return units, [f"{n} rows have {distinct} ids: rows of one id count as one cluster"]

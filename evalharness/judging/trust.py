@@ -18,6 +18,8 @@ MINIMUM_YOUDEN = 0.2
 a 25th of the truth's variance at best, and labels alone do as well."""
 CONFIDENCE = 0.95
 """One-sided confidence with which it must be shown."""
+ROUNDING = 1e-9
+"""A kappa of exactly 0.84 may be a rounding error below it."""
 _GROWTH = 1.02
 _MOST_LABELS = 100_000
 
@@ -126,10 +128,10 @@ def _kappas(calibration: FileCalibration, least: float | None) -> Iterator[str]:
     kappa = calibration.overall.kappa
     if kappa.value is None:
         yield f"kappa is undefined ({kappa.note}), must be at least {least:g}"
-    elif kappa.value < least:
+    elif kappa.value < least - ROUNDING:
         yield f"kappa {_bounds(kappa)} is below {least:g}"
     for name, arm in calibration.arms.items():
-        if arm.kappa.high is not None and arm.kappa.high < least:
+        if arm.kappa.high is not None and arm.kappa.high < least - ROUNDING:
             yield f"on arm '{name}' kappa {_bounds(arm.kappa)} is below {least:g}"
 
 

@@ -9,7 +9,7 @@ freedom); Albert and Anderson, Biometrika 71 (1984) 1 (when there is no finite e
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -116,6 +116,52 @@ def logistic_fit(features: ArrayLike, outcomes: ArrayLike, clusters: ArrayLike |
     influence = np.linalg.solve(information, scores.T).T / scale
     adjustment = groups.count / (groups.count - 1) * (y.size - 1) / max(1, y.size - x.shape[1])
     return LogisticFit(found / scale, influence, y.size, adjustment)
+
+
+@dataclass(frozen=True, slots=True)
+class ControlledMean:
+    """A mean outcome as it is, and as it would be had the controls been zero."""
+
+    controlled: Interval
+    """Where no finite regression exists, without value and bounds."""
+    difference: Interval | None
+    """The plain mean minus the controlled one: what the controls alone make of it."""
+
+
+def controlled_mean(
+    outcomes: ArrayLike, controls: ArrayLike, clusters: ArrayLike | None = None, *, confidence: float = 0.95
+) -> ControlledMean:
+    """The mean outcome with the part that goes with the controls taken out, by logistic regression.
+
+    The interval is that of the intercept, on the scale of the outcome; the difference has the error of both together
+    (delta method), so it may be certain where the two intervals overlap.
+
+    Args:
+        outcomes: shape (n,), in [0, 1].
+        controls: shape (n, k), zero where they should have no influence.
+        clusters: shape (n,), one code per observation; None when all are independent.
+        confidence: of the two-sided intervals.
+
+    Raises:
+        InputError: as `logistic_fit`; confidence outside (0, 1).
+    """
+    y = vector(outcomes, "outcomes", low=0.0, high=1.0)
+    fit = logistic_fit(np.column_stack([np.ones(y.size), np.asarray(controls, dtype=np.float64)]), y, clusters)
+    if fit is None:
+        note = "no finite regression of the outcomes on the controls"
+        return ControlledMean(
+            without_bounds(None, check_confidence(confidence), "logistic-controlled", y.size, note), None
+        )
+    found = fit.interval(0, confidence=confidence)
+    value, low, high = (None if x is None else float(special.expit(x)) for x in (found.value, found.low, found.high))
+    raw, controlled = float(y.mean()), float(special.expit(fit.coefficients[0]))
+    derivative = np.zeros(fit.coefficients.size)
+    derivative[0] = -controlled * (1 - controlled)
+    error = fit.error(derivative, clusters_of(clusters, y.size).sums(y - raw) / y.size)
+    return ControlledMean(
+        replace(found, value=value, low=low, high=high, method="logistic-controlled"),
+        t_interval(raw - controlled, error, confidence, "logistic-controlled-delta", y.size, fit.clusters),
+    )
 
 
 def _maximum(x: NDArray[np.float64], y: Vector) -> Vector | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from pipelines.cli.judge import calibrating
+from pipelines.cli.judge import calibrating, pairwise
 
 app = typer.Typer(
     help="How far a judge can be trusted: its error against people, its biases between two answers.",
@@ -18,3 +18,4 @@ def group() -> None:
 
 
 app.command("calibrate")(calibrating.calibrate)
+app.command("pairwise")(pairwise.pairwise)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from evalharness.statistics.logistic import logistic_fit
+from evalharness.statistics.logistic import controlled_mean, logistic_fit
 from golden_sets.errors import InputError
 
 Floats = NDArray[np.float64]
@@ -60,6 +60,38 @@ def test_intervals_cover_the_coefficient() -> None:
         assert found.high is not None
         covered += found.low <= 0.8 <= found.high
     assert covered >= 0.93 * 500
+
+
+@pytest.mark.slow
+def test_a_controlled_mean_is_what_is_left_without_the_control() -> None:
+    """Wins of an equal model that come from length alone: the plain rate is too high, the controlled one is half."""
+    rng, covered, found_out = np.random.default_rng(7), 0, 0
+    for _ in range(400):
+        length = rng.normal(0.8, 1, 300)
+        wins = (rng.random(300) < 1 / (1 + np.exp(-0.6 * length))).astype(float)
+        found = controlled_mean(wins, length[:, None])
+        assert found.controlled.low is not None
+        assert found.controlled.high is not None
+        assert found.difference is not None
+        assert found.difference.low is not None
+        covered += found.controlled.low <= 0.5 <= found.controlled.high
+        found_out += found.difference.low > 0
+    assert covered >= 0.93 * 400
+    assert found_out >= 0.9 * 400
+
+
+def test_a_control_that_matters_nothing_leaves_the_mean() -> None:
+    rng = np.random.default_rng(8)
+    x = np.r_[-np.ones(50), np.ones(50)]
+    y = np.tile([1.0, 0.0, 1.0, 1.0, 0.5], 20)
+    found = controlled_mean(y, x[:, None], rng.permutation(np.arange(100)))
+    assert found.controlled.value == pytest.approx(y.mean())
+    assert found.difference is not None
+    assert found.difference.value == pytest.approx(0.0, abs=1e-12)
+    one_sided = controlled_mean(np.ones(50), x[:50, None] + np.arange(50)[:, None])
+    assert one_sided.controlled.value is None
+    assert one_sided.controlled.note == "no finite regression of the outcomes on the controls"
+    assert one_sided.difference is None
 
 
 def test_outcomes_that_the_features_tell_apart_have_no_finite_estimate() -> None:
