@@ -33,7 +33,8 @@ class Scale:
 
     quick: bool
     identical: int
-    simulated: int
+    clustered: int
+    judged: int
     planned: int
     saving: int
     draws: int
@@ -41,7 +42,7 @@ class Scale:
     @staticmethod
     def of(*, quick: bool) -> Scale:
         """The full benchmark, or one that takes less than a minute."""
-        return Scale(True, 5, 30, 10, 5, 20) if quick else Scale(False, 200, 2000, 500, 100, 200)
+        return Scale(True, 5, 20, 30, 10, 4, 20) if quick else Scale(False, 200, 800, 2000, 500, 100, 200)
 
 
 def _limits(scale: Scale) -> Iterator[Rates]:
@@ -57,8 +58,8 @@ def _savings(scale: Scale) -> Iterator[Saving]:
 SECTIONS: dict[str, Callable[[Scale], Iterator[Result]]] = {
     "identical": lambda scale: identical_models(scale.identical),
     "limit": _limits,
-    "clusters": lambda scale: (one.rates(scale.simulated) for one in in_clusters()),
-    "judged": lambda scale: (one.rates(scale.simulated) for one in judged_at_the_limit()),
+    "clusters": lambda scale: (one.rates(scale.clustered) for one in in_clusters()),
+    "judged": lambda scale: (one.rates(scale.judged) for one in judged_at_the_limit()),
     "looks": lambda scale: (one.rates(scale.planned) for one in looked_at_ten_times()),
     "real": lambda scale: real_outcomes(scale.draws, quick=scale.quick),
     "saving": _savings,

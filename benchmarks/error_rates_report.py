@@ -90,7 +90,7 @@ class Saving:
     """Generations of a sequential plan over those of a plan with one look, same error rates and power."""
 
     check: str
-    """``design``: by theory for any check; else the check that was run."""
+    """The check that was run, or that it is by theory."""
     power: float
     effect: float
     """Multiple of the planned effect: 1 is what the plan is sized for, 0 exactly at the limit, -1 as far beyond it."""
@@ -102,8 +102,8 @@ class Saving:
     """Largest number that the plan can ask over the fixed plan's."""
     promote: float
     """Share promoted."""
-    block: float
-    """Share blocked."""
+    block: float | None = None
+    """Share blocked; None: not computed."""
 
     def to_json(self) -> dict[str, Any]:
         """The fields as they are."""

@@ -61,13 +61,23 @@ BORDERLINE = Model(violates=0.02, refuses=0.05, fails=0.005)
 
 def slack_policy() -> Policy:
     """Limits that the good model clears with room."""
-    return _policy(floor=0.84, violations=0.02, refusals=0.05, reliability=0.995, ttft=1.07, e2e=4.28, cost=1.1)
+    return _policy(
+        margin=0.05, floor=0.84, violations=0.02, refusals=0.05, reliability=0.995, ttft=1.07, e2e=4.28, cost=1.1
+    )
+
+
+def roomy_policy() -> Policy:
+    """Limits that it clears with so much room that nearly every run shows it."""
+    return _policy(
+        margin=0.07, floor=0.82, violations=0.03, refusals=0.07, reliability=0.99, ttft=1.2, e2e=4.8, cost=1.2
+    )
 
 
 def tight_policy(model: Model) -> Policy:
     """Limits exactly at the model's true values; the margins alone leave room."""
     p95 = float(np.exp(SPREAD * 1.6448536269514722))
     return _policy(
+        margin=0.05,
         floor=model.golden,
         violations=model.violates,
         refusals=model.refuses,
@@ -121,36 +131,47 @@ class Runs:
 
 
 def identical_models(releases: int, *, seed: int = 201) -> Iterator[Rates]:
-    """A/A under both policies, and under the point rules that peers use.
+    """A/A under all three policies, and under the point rules that peers use.
 
     Args:
-        releases: pairs of runs of the good model; half as many single runs of the borderline one.
+        releases: pairs of runs of the good model, and single runs of the borderline one.
         seed: of all chance.
     """
     rng = np.random.default_rng(seed)
-    runs, rules = Runs(GOOD, rng), slack_policy()
+    runs, rules, roomy = Runs(GOOD, rng), slack_policy(), roomy_policy()
     pairs: list[tuple[Decision, Decision]] = []
+    surer: list[tuple[str, str]] = []
     higher: list[tuple[str, str]] = []
     for _ in range(releases):
         prompts = runs.prompts()
         tables = [runs.run(prompts) for _ in range(2)]
         pairs.append((gate(rules, evidence_of(tables[0])), gate(rules, evidence_of(tables[1]))))
+        surer.append((_verdict(roomy, tables[0]), _verdict(roomy, tables[1])))
         higher.append((_not_below(tables[0]), _not_below(tables[1])))
     verdicts = [(a.verdict.value, b.verdict.value) for a, b in pairs]
     points = [(_by_points(a), _by_points(b)) for a, b in pairs]
     yield _row("A/A", "20 cells, limits with room", verdicts)
+    yield _row("A/A", "20 cells, limits with much room", surer)
     yield _row("A/A, peers", "pass rate of the candidate >= the incumbent's", higher, limit=None)
     yield _row("A/A, peers", "20 cells, each by its point estimate", points, limit=None)
     runs, rules = Runs(BORDERLINE, rng), tight_policy(BORDERLINE)
-    tight = [gate(rules, evidence_of(runs.run(runs.prompts()))).verdict.value for _ in range(max(1, releases // 2))]
+    tight = [_verdict(rules, runs.run(runs.prompts())) for _ in range(releases)]
     yield rates_of("A/A", "20 cells, every limit exactly at the true value", tight, "block")
 
 
 def _policy(
-    *, floor: float, violations: float, refusals: float, reliability: float, ttft: float, e2e: float, cost: float
+    *,
+    margin: float,
+    floor: float,
+    violations: float,
+    refusals: float,
+    reliability: float,
+    ttft: float,
+    e2e: float,
+    cost: float,
 ) -> Policy:
     return policy(
-        {"id": "margin", "metric": "pass_rate", "each": ["category"], "test": "non_inferiority", "margin": 0.05},
+        {"id": "margin", "metric": "pass_rate", "each": ["category"], "test": "non_inferiority", "margin": margin},
         {"id": "floor", "metric": "pass_rate", "each": ["tier"], "test": "floor", "threshold": floor},
         {
             "id": "violations",
@@ -189,6 +210,10 @@ def _arm(arm: str) -> pd.DataFrame:
     latency = rows(np.full(len(BUCKETS) * PER_BUCKET, np.nan), arm=arm).assign(phase="latency", scored_by=None)
     latency["dim.length_bucket"] = turns(BUCKETS, len(latency))
     return pd.concat([golden, adversarial, benign, latency], ignore_index=True)
+
+
+def _verdict(rules: Policy, table: OutcomeTable) -> str:
+    return gate(rules, evidence_of(table)).verdict.value
 
 
 def _not_below(table: OutcomeTable) -> str:

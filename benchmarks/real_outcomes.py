@@ -27,6 +27,7 @@ from benchmarks.error_rates_report import ALPHA, KnownOrder, Rates, rates_of
 from golden_sets.errors import InputError
 from pipelines.cli.app import run
 
+ROOT = Path(__file__).resolve().parent.parent
 FILE = "gsm8k_outcomes.csv"
 SINGLE = ("Mixtral-8x7B-Instruct-v0.1", "gpt-3.5-turbo-0125", "Yi-1.5-34B-Chat", "Qwen2-72B-Instruct")
 """Models for split halves: pass rates .70, .80, .87 and .93."""
@@ -57,7 +58,7 @@ def data_file() -> Path:
     Raises:
         InputError: it is not there.
     """
-    path = Path(os.environ.get("RELGATE_DATA", "../shared/data")) / FILE
+    path = Path(os.environ.get("RELGATE_DATA", ROOT.parent / "shared" / "data")) / FILE
     if not path.is_file():
         raise InputError("the real outcomes are not there", where=path, do="set RELGATE_DATA to their folder")
     return path.resolve()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,7 +26,7 @@ from evalharness.drawing import sample_of
 from evalharness.outcomes import OutcomeTable
 from evalharness.plan import Looks, Plan, PlannedCell
 from evalharness.planning import PlanInputs, make_plan
-from evalharness.statistics import design_sequence
+from evalharness.statistics import Spending, design_sequence
 from gates.course import Course, follow
 from gates.policy import Policy
 from gates.requirements import requirements
@@ -37,9 +37,8 @@ from pipelines.judge_run import LEAST_OF_FIRST, LEAST_OF_LATER
 
 TEN = tuple((k + 1) / 10 for k in range(10))
 EFFECTS = (-2.0, -1.5, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5, 2.0)
+GIVING_UP: tuple[Spending | None, ...] = (None, "cubic")
 DISCORDANCE = 0.15
-Outcomes = Callable[[np.random.Generator, int], Sequence[Floats]]
-"""Draws the outcomes of each arm on so many prompts."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +81,7 @@ def planned(
         check: the check; a margin is run on both arms.
         rate: expected rate, or discordance for a margin.
         power: of the check.
-        looks: when it is looked at; default: ten looks without stopping for futility.
+        looks: when it is looked at; default: ten looks, giving nothing up early.
         prompts: what the set holds.
         **columns: of the outcome table.
     """
@@ -110,7 +109,7 @@ def planned(
             labels_per_arm=0,
             latency=None,
             judged_kinds=frozenset(),
-            looks=Looks(fractions=TEN, futility=None) if looks is None else looks,
+            looks=Looks(fractions=TEN) if looks is None else looks,
         )
     )
     order = [prompt for _, prompt in sample_of(plan, plan.cells[0])]
@@ -127,7 +126,7 @@ def verdict_of(course: Course) -> str:
 
 
 def looked_at_ten_times() -> list[Setting]:
-    """Candidates exactly at the limit in plans with ten looks, none of which stops for futility."""
+    """Candidates exactly at the limit in plans with ten looks, none of which gives up early."""
     of_floor, of_margin = planned(floor(0.9), rate=0.95), planned(margin(0.05), rate=DISCORDANCE)
     # The set holds fewer prompts than are wanted, so that whole clusters are asked, in random order.
     codes = np.random.default_rng(0).permutation(np.arange(600) // 5)
@@ -158,47 +157,55 @@ def looked_at_ten_times() -> list[Setting]:
 
 
 def saved_by_design() -> Iterator[Saving]:
-    """The default plan by theory, for three powers."""
-    for power in (0.8, 0.9, 0.95):
-        design = design_sequence(TEN, power=power)
-        for effect in EFFECTS:
-            found = design.outcome(effect)
-            yield Saving(
-                "design", power, effect, 0, design.expected_size(effect), design.inflation, sum(found.upper), 0.0
-            )
+    """Ten looks by theory, for three powers, without and with giving up early."""
+    for futility in GIVING_UP:
+        for power in (0.8, 0.9, 0.95):
+            design = design_sequence(TEN, power=power, futility=futility)
+            for effect in EFFECTS:
+                found = design.outcome(effect)
+                size, passed = design.expected_size(effect), float(sum(found.upper))
+                yield Saving(_named("by theory", futility), power, effect, 0, size, design.inflation, passed)
 
 
-def saved_by_runs(releases: int, *, effects: Sequence[float] = EFFECTS, seed: int = 206) -> Iterator[Saving]:
+def saved_by_runs(
+    releases: int,
+    *,
+    effects: Sequence[float] = EFFECTS,
+    giving_up: Sequence[Spending | None] = GIVING_UP,
+    seed: int = 206,
+) -> Iterator[Saving]:
     """A floor and a paired margin, planned by the planner and run through the course.
 
     Args:
-        releases: runs of each check at each effect.
+        releases: runs of the margin at each effect; the floor, which takes less time, is run four times as often.
         effects: multiples of the planned effect.
+        giving_up: how the chance of a missed pass is spent on giving up early.
         seed: of all chance.
     """
     rng = np.random.default_rng(seed)
-    of_floor = planned(floor(0.9), rate=0.95, looks=Looks(fractions=TEN))
-    of_margin = planned(margin(0.04), rate=DISCORDANCE, looks=Looks(fractions=TEN))
-    for effect in effects:
+    for futility in giving_up:
+        looks = Looks(fractions=TEN, futility=futility)
+        of_floor = planned(floor(0.9), rate=0.95, looks=looks)
+        of_margin = planned(margin(0.04), rate=DISCORDANCE, looks=looks)
+        for effect in effects:
+            rate = np.full(of_floor.cell.n, 0.9 + 0.05 * effect)
+            found = [of_floor.course([bernoulli(rng, rate)]) for _ in range(4 * releases)]
+            yield _saving(_named("floor 90%, planned at 95%", futility), of_floor, effect, found)
+            n, true = of_margin.cell.n, 0.04 * (effect - 1)
+            pairs = [paired_outcomes(rng, n, discordance=DISCORDANCE, difference=true) for _ in range(releases)]
+            found = [of_margin.course(pair) for pair in pairs]
+            yield _saving(_named(f"margin 4 points, discordance {DISCORDANCE:g}", futility), of_margin, effect, found)
 
-        def rate(rng: np.random.Generator, n: int, effect: float = effect) -> Sequence[Floats]:
-            return [bernoulli(rng, np.full(n, 0.9 + 0.05 * effect))]
 
-        def pair(rng: np.random.Generator, n: int, effect: float = effect) -> Sequence[Floats]:
-            return paired_outcomes(rng, n, discordance=DISCORDANCE, difference=0.04 * (effect - 1))
-
-        yield _saving("floor 90%, planned at 95%", of_floor, effect, rate, releases, rng)
-        yield _saving(f"margin 4 points, discordance {DISCORDANCE:g}", of_margin, effect, pair, releases, rng)
+def _named(told: str, futility: Spending | None) -> str:
+    return told if futility is None else f"{told}, giving up early"
 
 
-def _saving(told: str, plan: Planned, effect: float, draw: Outcomes, releases: int, rng: np.random.Generator) -> Saving:
-    courses = [plan.course(draw(rng, plan.cell.n)) for _ in range(releases)]
+def _saving(told: str, plan: Planned, effect: float, courses: Sequence[Course]) -> Saving:
     asked = np.array([course.looks[-1].prompts for course in courses]) / plan.cell.n_fixed
-    verdicts = [verdict_of(course) for course in courses]
-    share = {name: verdicts.count(name) / releases for name in ("promote", "block")}
-    most = plan.cell.n / plan.cell.n_fixed
-    power = plan.plan.joint_power
-    return Saving(told, power, effect, releases, float(asked.mean()), most, share["promote"], share["block"])
+    verdicts, most = [verdict_of(course) for course in courses], plan.cell.n / plan.cell.n_fixed
+    promote, block = (verdicts.count(name) / len(verdicts) for name in ("promote", "block"))
+    return Saving(told, plan.plan.joint_power, effect, len(courses), float(asked.mean()), most, promote, block)
 
 
 def _judged(rng: np.random.Generator, plan: Planned, *, labels: int) -> str:
