@@ -37,8 +37,11 @@ class Wanted:
     project: Path | None = None
     """A project's directory; None: the current one, if it is a project."""
     looks: int | None = None
+    """How often the run is looked at."""
     rates: Mapping[str, float] = field(default_factory=dict)
+    """What to expect of checks."""
     values: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """Cells of a policy alone: with these, the project counts for nothing but its policy."""
     judge_sensitivity: float | None = None
     judge_specificity: float | None = None
     labels: int | None = None
@@ -80,11 +83,15 @@ def prepare(wanted: Wanted) -> Prepared:
             of a check that the policy does not have.
         InfrastructureError: the project's store cannot be opened.
     """
+    if wanted.values and (wanted.plan is not None or wanted.project is not None):
+        raise InputError("--values names the cells of a policy alone, and a plan has its own", do="leave --values out")
     project = _project(wanted)
     if wanted.policy is None and project is None:
         raise InputError("there is no policy", do="name one with --policy, or a project with --project")
     policy = project.policy.policy if project is not None else load_policy(_given(wanted.policy)).policy
     _require_checks(policy, wanted.rates)
+    if wanted.values:
+        return _of_policy(policy, wanted)
     if wanted.plan is not None:
         return _of_plan(
             policy, read_plan_file(wanted.plan), wanted, {} if project is None else judge_errors(project, None)
@@ -136,7 +143,6 @@ def _project(wanted: Wanted) -> Project | None:
 def _of_plan(policy: Policy, plan: Plan, wanted: Wanted, known: Mapping[str, JudgeError]) -> Prepared:
     if wanted.looks is not None:
         raise InputError("a plan has its own looks", do="leave --looks out, or leave --plan out")
-    _require_no_values(wanted)
     kinds = _judged_kinds(plan)
     _require_judged(wanted, kinds)
     judges = {kind: wanted.judge(known.get(kind.value, JudgeError())) for kind in kinds}
@@ -144,7 +150,6 @@ def _of_plan(policy: Policy, plan: Plan, wanted: Wanted, known: Mapping[str, Jud
 
 
 def _of_project(project: Project, policy: Policy, wanted: Wanted) -> Prepared:
-    _require_no_values(wanted)
     workspace = Workspace.open(project)
     incumbent = workspace.incumbent(None)
     known = None if incumbent is None else workspace.known_evidence(incumbent.digest)
@@ -219,11 +224,6 @@ def _require_checks(policy: Policy, rates: Mapping[str, float]) -> None:
         if name.split("/")[0] not in policy.by_id:
             known = ", ".join(sorted(policy.by_id))
             raise InputError(f"--rate: the policy has no check '{name}'", do=f"known are {known}")
-
-
-def _require_no_values(wanted: Wanted) -> None:
-    if wanted.values:
-        raise InputError("--values names the cells of a policy alone, and a plan has its own", do="leave --values out")
 
 
 def _require_judged(wanted: Wanted, kinds: Sequence[SetKind]) -> None:

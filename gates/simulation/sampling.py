@@ -89,6 +89,16 @@ class Sampler:
         """The judge, where it scores a kind of set."""
         return self.assumptions.judges.get(kind)
 
+    @property
+    def bytes_per_release(self) -> int:
+        """About what the drawn counts of one release take."""
+        total = 0
+        for stratum, arms in zip(self.layout.strata, self._arms, strict=True):
+            others = len(arms) - 1
+            counts = 2 + 3 * others + (0 if self.judge_of(stratum.kind) is None else 4 + 12 * others)
+            total += 4 * counts * stratum.marks.size
+        return total
+
     @cached_property
     def levels(self) -> tuple[tuple[LookLevels, ...], ...]:
         """Levels of every check at its looks. A fail is at alpha / m over all looks: Holm's first step of m checks."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from evalharness.plan import Plan
 from gates.policy import Check, Policy
@@ -31,7 +31,11 @@ from golden_sets.records import SetKind
 LEAST_RELEASES = 100
 """Fewer simulated releases say nothing."""
 BATCH = 5_000
-"""Releases drawn at once: bounds the memory."""
+"""Releases drawn at once, at most."""
+BATCH_BYTES = 100_000_000
+"""Memory that their counts may take; a few times as much is used on the way."""
+LEAST_BATCH = 250
+"""Releases drawn at once, however large the plan: fewer would take longer, not less memory."""
 MARGINS = tuple(k / 2 for k in range(-6, 5))
 """Points of the curve, in units of its scale."""
 DEFAULT_MARGIN = 0.03
@@ -136,17 +140,26 @@ def _simulate(
     sampler: Sampler, expected: World, worlds: Mapping[Key, World], releases: int, seed: int
 ) -> dict[Key, Total]:
     totals = {key: Total() for key in worlds}
-    for number, size in enumerate(_batches(releases)):
+    most = max(LEAST_BATCH, BATCH_BYTES // max(1, sampler.bytes_per_release))
+    for number, size in enumerate(_batches(releases, min(BATCH, most))):
         base = Batch.of(sampler, expected, (seed, number, 0), size)
         for scenario, (key, world) in enumerate(worlds.items(), start=1):
             batch = base if world is expected else base.moved(world, scenario)
-            totals[key].add(batch, len(sampler.layout.checks))
+            totals[key].add(batch, _alone(key, len(sampler.layout.checks)))
     return totals
 
 
-def _batches(releases: int) -> Iterator[int]:
-    for first in range(0, releases, BATCH):
-        yield min(BATCH, releases - first)
+def _alone(key: Key, checks: int) -> Iterable[int]:
+    """The checks of which a scenario is told what they do on their own."""
+    kind, number = key
+    if kind == "limit":
+        return [int(number)]
+    return range(checks) if kind == "effect" or number == 0 else []
+
+
+def _batches(releases: int, most: int) -> Iterator[int]:
+    for first in range(0, releases, most):
+        yield min(most, releases - first)
 
 
 def _require_known(layout: Layout, assumptions: Assumptions) -> None:

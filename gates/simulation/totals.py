@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -27,8 +28,8 @@ class Total:
     """Prompts that each check takes as if it were the only one."""
     alone_passed: dict[int, int] = field(default_factory=dict)
 
-    def add(self, batch: Batch, checks: int) -> None:
-        """Count one batch."""
+    def add(self, batch: Batch, checks: Iterable[int]) -> None:
+        """Count one batch; of ``checks`` also what each does on its own."""
         runs = batch.runs()
         self.promoted += int(runs.promoted.sum())
         self.blocked += int(runs.blocked.sum())
@@ -36,7 +37,7 @@ class Total:
         self.most_prompts = max(self.most_prompts, int(runs.prompts.max()))
         self.passed = runs.passed.sum(axis=1) + (self.passed if self.passed.size else 0)
         self.failed = runs.failed.sum(axis=1) + (self.failed if self.failed.size else 0)
-        for check in range(checks):
+        for check in checks:
             alone = batch.alone(check)
             if alone is not None:
                 prompts, passes = alone

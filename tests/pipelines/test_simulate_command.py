@@ -118,6 +118,17 @@ class TestPlans:
         assert found["plan_digest"] == planned["digest"]
         assert [c["n"] for c in found["cells"]] == [c["n"] for c in planned["plan"]["cells"]]
 
+    def test_values_make_it_a_policy_alone(
+        self, project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        monkeypatch.chdir(project)
+        code, found = simulate(capsys, "--values", "severity=low,high", "--values", "length_bucket=short,long")
+        assert code == 0
+        assert found["plan_digest"] is None
+        assert {"violations/low", "violations/high", "ttft/short"} <= {c["check"] for c in found["cells"]}
+        code, found = simulate(capsys, "--values", "severity=low", "--project", project)
+        assert code == 2
+
     def test_a_plan_file_needs_no_project(self, project: Path, capsys: pytest.CaptureFixture[str]) -> None:
         plan = project.parent / "plan.json"
         assert run(["plan", "--project", str(project), "--looks", "3", "-o", str(plan)]) == 0
