@@ -4,24 +4,24 @@ Sources: Angelopoulos, Bates, Fannjiang, Jordan and Zrnic, Science 382 (2023) 66
 arXiv 2311.01453 (PPI++: power tuning); Saerndal, Swensson and Wretman, Model Assisted Survey Sampling (1992), chapter 6
 (the same difference estimator, labels drawn with known probabilities).
 
-Normal theory is optimistic when few labels show anything. Two guards: at least `MINIMUM_EVENTS` labels of either
-outcome (rates), and, for paired differences, a half-width that follows Tango's interval when labels show little.
+Normal theory is optimistic when few labels show anything: a judge that 100 labels never caught may still err on 3 in
+100. Two guards: a half-width that follows Wilson's and Tango's intervals when labels show little (`power_tuning`), and,
+for rates, at least `MINIMUM_EVENTS` labels of either outcome.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import special
 
 from evalharness.statistics._inputs import Clusters, Vector, clusters_of, vector
-from evalharness.statistics.clustered import ClusteredDifference, t_quantile
+from evalharness.statistics.clustered import ClusteredDifference, ClusteredProportion
 from evalharness.statistics.interval import Interval, Side, tails, without_bounds
 from evalharness.statistics.multiplicity import p_value_by_inversion
 from evalharness.statistics.power_tuning import Contributions, Tuned, guarded_bound, power_tuned
-from evalharness.statistics.proportions import proportion_lower, proportion_upper
 from golden_sets.errors import InputError
 
 MINIMUM_EVENTS = 5
@@ -44,8 +44,8 @@ def ppi_mean_interval(
     """Interval for a true rate from judged outcomes and a labelled sample, all in [0, 1].
 
     theta = lambda * mean(judged) + weighted mean(label - lambda * judged), lambda in [0, 1] chosen to minimise the
-    variance; 0 (labels alone) when the judge does not help. The variance becomes an effective sample size, which goes
-    into the Clopper-Pearson interval with Korn and Graubard's t-adjustment.
+    variance. The half-width is widened as that of paired differences: labels that never show a judge wrong still leave
+    t^2 / m. When lambda is below 0.1 the judge is dropped and the labels alone give the Clopper-Pearson interval.
 
     Rare events are refused: with fewer than 5 labelled events or non-events, or fewer than 10 labels, the bounds are
     None and the note says so (use `violation_upper` there).
@@ -103,27 +103,25 @@ def ppi_rate_interval(
     groups = clusters_of(clusters, f.size)
     sample = _Sample.make(f, mask, y, weights, groups)
     estimate = sample.power_tuned()
-    value, weight, variance = (float(x) for x in (estimate.value, estimate.weight, estimate.variance))
-    method = "ppi" if weight > 0 else "ppi-labels-only"
-    value = min(1.0, max(0.0, value))
-    units, independent = sample.labelled_units, None if groups.singletons else groups.count
+    estimate = replace(estimate, value=np.clip(estimate.value, 0.0, 1.0))
+    value, weight, units = float(estimate.value), float(estimate.weight), sample.labelled_units
+    independent, labelled_independent = (None, None) if groups.singletons else (groups.count, units)
     events = min(_holding(y >= 0.5, groups.codes[mask]), _holding(y < 0.5, groups.codes[mask]))
-    if units < MINIMUM_LABELLED_UNITS or events < MINIMUM_EVENTS or variance <= 0 or not 0 < value < 1:
+    if units < MINIMUM_LABELLED_UNITS or events < MINIMUM_EVENTS:
         note = (
             f"too rare for prediction-powered inference: {events} labels of the rarer outcome of {units}, "
             f"need at least {MINIMUM_EVENTS} (and {MINIMUM_LABELLED_UNITS} labels)"
         )
-        return without_bounds(value, confidence, method, f.size, note, clusters=independent)
+        return without_bounds(value, confidence, "ppi", f.size, note, clusters=independent)
+    if weight < USEFUL_JUDGE:
+        alone = ClusteredProportion.of(y, groups.codes[mask], weights=weights).interval(confidence, side)
+        note = f"the judge does not help (tuning weight {weight:.2f}): {y.size} labels alone"
+        return replace(alone, method="ppi-labels-only", clusters=labelled_independent, note=note)
     below, above = tails(confidence, side)
-    worth = min(float(f.size), value * (1 - value) / variance)
-    low = high = None
-    if below is not None:
-        n = _t_adjusted(worth, units, below)
-        low = float(proportion_lower(value * n, n, confidence=below))
-    if above is not None:
-        n = _t_adjusted(worth, units, above)
-        high = float(proportion_upper(value * n, n, confidence=above))
-    return Interval(value, low, high, confidence, method, f.size, independent, _note(y.size, weight))
+    bound = partial(guarded_bound, estimate, sample.effective_labels, units)
+    low = None if below is None else max(0.0, float(bound(confidence=below, side="lower")))
+    high = None if above is None else min(1.0, float(bound(confidence=above, side="upper")))
+    return Interval(value, low, high, confidence, "ppi", f.size, independent, _note(y.size, weight))
 
 
 def ppi_paired_interval(
@@ -302,8 +300,3 @@ class _Sample:
             labelled_units=np.asarray(self.labelled_units),
         )
         return power_tuned(units, squared_shares=float(self.share @ self.share))
-
-
-def _t_adjusted(size: float, labels: int, confidence: float) -> float:
-    normal = float(special.ndtri(confidence))
-    return size if abs(normal) < 1e-6 else size * (normal / t_quantile(confidence, labels - 1)) ** 2

@@ -155,6 +155,39 @@ def test_clustered_rates_cover_as_stated() -> None:
     assert naive < 0.92 * 600
 
 
+def test_a_judge_never_caught_by_the_labels_may_still_be_wrong() -> None:
+    """No error in 100 labels: up to about 3 in 100 answers may be judged wrongly, whatever the judge says of them."""
+    judged = np.r_[np.ones(2500), np.zeros(2500)]
+    mask = np.arange(5000) % 50 == 0
+    found = ppi_rate_interval(judged, mask, judged[mask])
+    assert found.value == pytest.approx(0.5)
+    assert found.low is not None
+    assert found.high is not None
+    assert found.low < 0.5 - 0.03
+    assert found.high > 0.5 + 0.03
+    assert width(found) < 0.6 * 2 * 1.96 * np.sqrt(0.25 / 100)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("errors", [(0.04, 0.0), (0.0, 0.04), (0.02, 0.02), (0.3, 0.02), (0.5, 0.5)])
+@pytest.mark.parametrize(("labels", "rate"), [(50, 0.3), (100, 0.5), (100, 0.8)])
+def test_rates_are_covered_behind_judges_that_err_seldom_and_often(
+    errors: tuple[float, float], labels: int, rate: float
+) -> None:
+    rng, covered, given = np.random.default_rng(10), 0, 0
+    for _ in range(500):
+        truth = (rng.random(3000) < rate).astype(float)
+        missed, invented = errors
+        wrong = rng.random(3000) < np.where(truth == 1, missed, invented)
+        judged = np.where(wrong, 1 - truth, truth)
+        found = ppi_rate_interval(judged, first(3000, labels), truth[:labels])
+        if found.low is not None and found.high is not None:
+            given += 1
+            covered += found.low <= rate <= found.high
+    assert given >= 495
+    assert covered >= 0.93 * given
+
+
 def test_too_few_labelled_prompts_claim_nothing() -> None:
     interval = ppi_paired_interval(np.zeros(100), first(100, 9), np.zeros(9))
     assert (interval.low, interval.high) == (None, None)
