@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from evalharness.cell_sizes import SIZED, CellSize, size_for
+from evalharness.drawing import look_sizes
 from evalharness.judge_error import JudgedDifference, JudgedFloor, JudgeError
 from evalharness.plan import Looks, Requirement
 from evalharness.statistics import design_for, power_for_limit, power_for_margin
@@ -106,8 +107,8 @@ class CellDesign:
         return best[1]
 
     def sizes_at(self, n: int) -> tuple[int, ...]:
-        """Prompts at each look; they never shrink, and the last is ``n``."""
-        return (*(min(n, max(1, math.ceil(f * n - 1e-9))) for f in self.looks.fractions[:-1]), n)
+        """Prompts at each look."""
+        return look_sizes(self.looks, n)
 
     def power(self, n: int) -> float | None:
         """Chance to pass at the expected rate with ``n`` prompts at most; None: not sized, or no rate to expect."""

@@ -12,13 +12,13 @@ growing prefixes estimate the same number.
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Collection, Iterable, Mapping
 
 import numpy as np
 
-from evalharness.plan import Plan, PlannedCell, PlannedSet, Stratum
+from evalharness.plan import Looks, Plan, PlannedCell, PlannedSet, Stratum
 from golden_sets.digests import canonical_json
-from golden_sets.errors import InputError
 
 PromptId = tuple[str, str]
 """Name of the set, id of the prompt."""
@@ -84,11 +84,6 @@ def proportional(plan: Plan, asked: Collection[PromptId], selector: Mapping[str,
     return merged(members, plan.seed)
 
 
-def require_looks(cell: PlannedCell) -> None:
-    """A cell's looks must grow to its n.
-
-    Raises:
-        InputError: they do not.
-    """
-    if cell.looks and (list(cell.looks) != sorted(cell.looks) or cell.looks[-1] != cell.n):
-        raise InputError(f"check '{cell.check}': looks {cell.looks} do not grow to n = {cell.n}", do="plan again")
+def look_sizes(looks: Looks, n: int) -> tuple[int, ...]:
+    """Prompts of a check at each look; they never shrink, and the last is ``n``."""
+    return (*(min(n, max(1, math.ceil(fraction * n - 1e-9))) for fraction in looks.fractions[:-1]), n)

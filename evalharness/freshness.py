@@ -24,13 +24,18 @@ class Freshness:
     """Place of the plan in the ledger: answers older than it are asked again. None: all are reused."""
     run: str = ""
     """Name of the run that keeps answers asked again, beside the older ones; no other plan's run has it."""
+    completed: int | None = None
+    """Place of the plan in the ledger, where its run was completed before: requests that failed under it are outcomes
+    and are not asked again. None: failed requests are."""
 
     def __post_init__(self) -> None:
         if self.since is not None and (not self.run or self.ledger_index is None or self.ledger_index <= self.since):
             raise ValueError("what is asked again needs a run of its own, begun after the plan was recorded")
 
     @classmethod
-    def under(cls, plan: Digest, *, plan_index: int, ledger_index: int, reuse_older: bool) -> Freshness:
+    def under(
+        cls, plan: Digest, *, plan_index: int, ledger_index: int, reuse_older: bool, completed: bool = False
+    ) -> Freshness:
         """The candidate's answers under a recorded plan.
 
         Args:
@@ -38,12 +43,16 @@ class Freshness:
             plan_index: its place in the ledger.
             ledger_index: how many events the ledger holds now.
             reuse_older: take answers older than the plan, too (they make the evidence exploratory).
+            completed: whether the plan was run for this candidate before, to its end.
         """
-        return cls(ledger_index, None if reuse_older else plan_index, f"asked again under {plan}")
+        since, finished = None if reuse_older else plan_index, plan_index if completed else None
+        return cls(ledger_index, since, f"asked again under {plan}", finished)
 
     def allows(self, generation: Generation) -> bool:
-        """Whether a stored answer may be reused. A failed one never is."""
-        return generation.error is None and (self.since is None or not is_older(generation, self.since))
+        """Whether a stored answer may be reused; a failed one only where it is an outcome of a completed run."""
+        if generation.error is not None:
+            return self.completed is not None and not is_older(generation, self.completed)
+        return self.since is None or not is_older(generation, self.since)
 
 
 ANY_AGE = Freshness()

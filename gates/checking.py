@@ -16,9 +16,13 @@ from gates.decision import CheckResult, MoreData, Status
 from gates.policy import Check, Policy
 from gates.wording import bound_text, number
 from golden_sets.errors import InputError
+from golden_sets.records import SetKind
 
 WANTED_POWER = 0.8
 """Power for which "how many more" is computed."""
+LABELS_TO_FAIL = 50
+"""Labels of either class below which a judge-corrected rate is never called failed: simulated policies of 20 checks
+failed 11 to 13 % of the time at a tenth of 400 labels, where 5 % was claimed, and 3.5 to 4.8 % at the end."""
 MOST_PROMPTS = 100_000
 """Above this "how many more" is of no use to anybody."""
 
@@ -87,6 +91,8 @@ def examine(
             single = _of_arm(check, rows, arm, calibrations).within(cell)
             own[arm] = _estimate(single, confidence)
     passes, p_fail = (False, None) if measurement.lacking else _against_limit(check, measurement, alpha)
+    if _labels_too_few_to_fail(measurement, calibrations):
+        p_fail = None
     obstacle = _obstacle(check, measurement, policy)
     return Examined(
         id=name,
@@ -201,6 +207,9 @@ def _against_limit(check: Check, measurement: Measurement, alpha: float) -> tupl
     above = _larger_is_better(check)
     near = _near_edge(check, measurement, 1 - alpha)
     passes = near is not None and _on_passing_side(check, near)
+    if passes and measurement.p_value is not None:
+        # Exact p-values of paired differences need not grow steadily with the limit: the claim itself must hold.
+        passes = measurement.p_value(check.limit, above) <= alpha
 
     def far(confidence: float) -> float | None:
         found = measurement.interval(confidence, "upper" if above else "lower")
@@ -211,6 +220,13 @@ def _against_limit(check: Check, measurement: Measurement, alpha: float) -> tupl
     if measurement.p_value is not None:
         return passes, measurement.p_value(check.limit, not above)
     return passes, p_value_by_inversion(far, check.limit, above=not above)
+
+
+def _labels_too_few_to_fail(measurement: Measurement, calibrations: Calibrations) -> bool:
+    """Whether a corrected rate rests on so few labels that its far tail, which Holm asks for, cannot be trusted."""
+    if measurement.lacking or measurement.interval(0.9, "two-sided").method != "rogan-gladen":
+        return False
+    return any(min(c.positives, c.negatives) < LABELS_TO_FAIL for c in calibrations if c.set_kind is SetKind.GOLDEN)
 
 
 def _obstacle(check: Check, measurement: Measurement, policy: Policy) -> str | None:

@@ -29,6 +29,7 @@ from evalharness.prompt_rows import PromptRows
 from evalharness.statistics import design_for, holm, look_alphas, overall_level
 from gates.checking import Examined, clears, conclude, examine, not_examined
 from gates.decision import CheckResult, Status
+from gates.fitting import selector_of
 from gates.policy import Check, Policy
 from golden_sets.errors import InputError
 
@@ -64,14 +65,9 @@ class _Tracked:
         return self.settled is None and self.broken is None and bool(self.planned.looks)
 
     @cached_property
-    def selector(self) -> dict[str, str]:
+    def selector(self) -> Mapping[str, str]:
         """What its rows have in common."""
-        found = dict(self.planned.cell)
-        if self.planned.set_kind is not None:
-            found["set"] = self.planned.set_kind.value
-        if self.planned.set_name is not None:
-            found["set_name"] = self.planned.set_name
-        return found
+        return selector_of(self.planned)
 
     @property
     def cell(self) -> dict[str, str]:
@@ -327,8 +323,13 @@ def follow(
     while course.wanted() is not None:
         index = len(course.looks)
         course.look(table, recorded[index].calibrations if index < len(recorded) else calibrations)
-    if same_arms and recorded:
+    if same_arms:
         _compare(recorded, course.looks)
+        if recorded and recorded[-1].calibrations != tuple(calibrations):
+            raise InputError(
+                "the judge's error at the last look is not the one that the evidence tells",
+                do="evaluate again: the record was changed",
+            )
     return course
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence, Sized
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -16,6 +15,7 @@ from evalharness.statistics import holm
 from gates.checking import conclude, examine
 from gates.course import follow
 from gates.decision import CheckResult, Decision, Status, Verdict
+from gates.fitting import misfit, require_fit
 from gates.policy import Check, Policy
 from golden_sets.digests import short
 from golden_sets.errors import InputError
@@ -38,6 +38,7 @@ def gate(
     *,
     anchor: Measured | None = None,
     require_plan: bool = False,
+    unplanned: str | None = None,
     where: Mapping[str, str] | None = None,
 ) -> Decision:
     """Apply a policy.
@@ -51,6 +52,7 @@ def gate(
         incumbent: evidence in which the incumbent was the subject, when it was measured apart.
         anchor: the same for the policy's anchor.
         require_plan: refuse to promote on unplanned evidence (a policy's own ``require_plan`` wins).
+        unplanned: why the evidence is to be taken as unplanned, where the caller knows more than the evidence tells.
         where: ``file:line`` of each check, for messages.
 
     Raises:
@@ -63,9 +65,10 @@ def gate(
         joined = joined if other is None else beside(joined, other, "anchor" if arm == "anchor" else "incumbent")
     evidence, plan = joined.evidence, _plan_of(candidate)
     _require_anchor(policy, evidence)
-    applies = plan is not None and plan.policy_digest == policy.digest
+    unplanned = unplanned or _unplanned(policy, plan, joined)
+    applies = unplanned is None
     if plan is not None and applies:
-        _require_whole(policy, plan, joined.outcomes)
+        require_fit(policy, plan, joined.outcomes)
         course = follow(
             policy,
             plan,
@@ -78,7 +81,7 @@ def gate(
     else:
         checks = _at_once(policy, joined, where or {})
     must_plan = policy.require_plan if policy.require_plan is not None else require_plan
-    verdict, reason = _verdict(checks, _refusals(evidence, planned=applies, must_plan=must_plan))
+    verdict, reason = _verdict(checks, _refusals(joined, unplanned=unplanned, must_plan=must_plan))
     return Decision(
         verdict=verdict,
         reason=reason,
@@ -100,7 +103,7 @@ def gate(
         primary=policy.primary,
         superior=_superior(checks, policy),
         checks=tuple(checks),
-        notes=tuple(_notes(joined, planned=applies)),
+        notes=tuple(_notes(joined, unplanned)),
     )
 
 
@@ -149,28 +152,6 @@ def _plan_of(measured: Measured) -> Plan | None:
     return plan
 
 
-def _require_whole(policy: Policy, plan: Plan, table: OutcomeTable) -> None:
-    """A plan must hold every check in every cell, at the error rate that the policy gives its attempt.
-
-    Raises:
-        InputError: it does not.
-    """
-    if not math.isclose(plan.alpha, policy.alpha_of(plan.attempt), rel_tol=1e-12):
-        raise InputError(
-            f"the plan spends alpha {plan.alpha:g}; policy '{policy.name}' gives attempt {plan.attempt} "
-            f"{policy.alpha_of(plan.attempt):g}",
-            do="plan again",
-        )
-    planned = {cell.check.split("/")[0] for cell in plan.cells}
-    found = {check.id for check in policy.checks} - planned
-    for check in policy.checks:
-        rows = rows_for(check.spec, table, check.where).arm("candidate")
-        names = ("/".join([check.id, *cell.values()]) for cell in rows.cells(check.each)) if len(rows) else ()
-        found |= {name for name in names if name not in plan.by_check}
-    if found:
-        raise InputError(f"the plan does not hold {', '.join(sorted(found))}", do="plan again")
-
-
 def _require_anchor(policy: Policy, evidence: Evidence) -> None:
     named = policy.anchor
     if named is None or evidence.anchor_digest is None or named in (evidence.anchor_name, evidence.anchor_digest):
@@ -185,6 +166,8 @@ def _at_once(policy: Policy, measured: Measured, where: Mapping[str, str]) -> li
     """Every check on all outcomes there are, once."""
     table, calibrations = measured.outcomes, measured.evidence.calibrations
     rows = _selection(measured)
+    # A new version of a policy must not win back the error rate that attempts have spent.
+    alpha = policy.alpha if measured.plan is None else min(policy.alpha, measured.plan.alpha)
     examined = [
         examine(
             "/".join([check.id, *cell.values()]),
@@ -193,13 +176,13 @@ def _at_once(policy: Policy, measured: Measured, where: Mapping[str, str]) -> li
             rows_for(check.spec, rows(check, cell), {**check.where, **cell}),
             policy,
             calibrations,
-            alpha=policy.alpha,
+            alpha=alpha,
         )
         for check in policy.checks
         for cell in _cells(check, table, where.get(check.id))
     ]
     # Fail is a claim of regression over many cells: Holm keeps its family-wise error at alpha.
-    rejected = holm([1.0 if e.p_fail is None else e.p_fail for e in examined], policy.alpha)
+    rejected = holm([1.0 if e.p_fail is None else e.p_fail for e in examined], alpha)
     return [
         conclude(
             one,
@@ -267,17 +250,30 @@ def _verdict(checks: list[CheckResult], refusals: Sequence[str]) -> tuple[Verdic
     return Verdict.PROMOTE, f"all {_count(checks, 'check')} passed"
 
 
-def _refusals(evidence: Evidence, *, planned: bool, must_plan: bool) -> list[str]:
+def _unplanned(policy: Policy, plan: Plan | None, measured: Measured) -> str | None:
+    """Why evidence counts as unplanned under this policy; None where it is planned."""
+    if plan is None:
+        return "no plan was committed to before these outcomes were measured"
+    if plan.policy_digest != policy.digest:
+        return "the plan committed to before the run was made for another policy"
+    return misfit(plan, measured.evidence, measured.outcomes)
+
+
+def _refusals(measured: Measured, *, unplanned: str | None, must_plan: bool) -> list[str]:
     """Why this evidence cannot be promoted on, whatever its checks say."""
+    evidence, plan = measured.evidence, measured.plan
     found = []
     if evidence.exploratory:
         found.append(
             f"{_count(range(evidence.exploratory), 'answer')} of the candidate were there before the plan was made: "
             "exploratory, to be asked again under a plan of their own"
         )
-    if must_plan and not planned:
-        under = "no plan" if evidence.plan_digest is None else "no plan under this policy"
-        found.append(f"{under} was committed to before the run, and the policy requires one")
+    if unplanned is not None and plan is not None and len(plan.looks.fractions) > 1:
+        found.append("the run may have stopped early under another question's plan: evaluate again under this one")
+    if must_plan and unplanned is not None:
+        found.append(f"{unplanned}, and the policy requires a plan")
+    elif must_plan and evidence.plan_index is None:
+        found.append("the plan stood in no ledger before the run, and the policy requires that")
     return found
 
 
@@ -293,13 +289,9 @@ def _superior(checks: list[CheckResult], policy: Policy) -> bool:
     return all(c.estimate.high is not None and c.estimate.high < 0 for c in mine)
 
 
-def _notes(measured: Measured, *, planned: bool) -> list[str]:
-    evidence, table = measured.evidence, measured.outcomes
-    notes = []
-    if evidence.plan_digest is None:
-        notes.append("unplanned: no plan was committed to before these outcomes were measured")
-    elif not planned:
-        notes.append("unplanned: the plan committed to before the run was made for another policy")
+def _notes(measured: Measured, unplanned: str | None) -> list[str]:
+    table = measured.outcomes
+    notes = [] if unplanned is None else [f"unplanned: {unplanned}"]
     excluded = int(table.arm("candidate").client_errors().sum())
     if excluded:
         notes.append(f"{_count(range(excluded), 'client error')} left out of reliability and latency")

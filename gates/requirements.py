@@ -40,7 +40,7 @@ def requirements(
             quantile=check.quantile,
             alpha=policy.alpha_of(attempt),
             power=power,
-            basis=_basis(check),
+            basis=basis_of(check),
             half_width=check.half_width,
         )
         for check, cell in expanded
@@ -59,7 +59,8 @@ def _purpose(check: Check) -> Purpose:
     return "display"
 
 
-def _basis(check: Check) -> Basis:
+def basis_of(check: Check) -> Basis:
+    """Which outcomes a check rests on."""
     family = check.spec.family
     if family == "reliability":
         return "requests"

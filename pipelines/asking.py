@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from evalharness.candidate import Candidate
 from evalharness.drawing import PromptId
@@ -24,7 +24,7 @@ from evalharness.scoring import Answer, Asked
 from golden_sets.digests import digest_json
 from golden_sets.errors import InputError
 from golden_sets.reading import LoadedSet
-from golden_sets.records import Prompt, PromptSet
+from golden_sets.records import Prompt, PromptSet, SetKind
 from pipelines.fleet import Fleet
 from pipelines.judge_run import JudgeRun, PromptKey, Verdicts, calibrations_of, label_probabilities
 from pipelines.progress import Progress
@@ -152,31 +152,51 @@ class Asking:
         settings = GenerationSettings(
             concurrency=options.concurrency, timeout_s=options.timeout_s, retries=options.retries
         )
-        prompts = list({a.prompt.request_digest: a.prompt for a in asked}.values())
-        stamped = Freshness(self.freshness.ledger_index)
-        with self.progress.bar(f"{who.name} answers ({arm})", len(prompts) * self.plan.repeats) as advance:
-            found = await generate(
-                prompts,
-                who,
-                self.served[arm],
-                self.store,
-                repeats=self.plan.repeats,
-                freshness=self.freshness if arm == "candidate" else stamped,
-                settings=settings,
-                progress=advance,
-            )
+        found: list[Generation] = []
+        with self.progress.bar(f"{who.name} answers ({arm})", len(asked)) as advance:
+            for prompts, freshness in self._by_freshness(arm, asked):
+                found += await generate(
+                    prompts,
+                    who,
+                    self.served[arm],
+                    self.store,
+                    repeats=self.plan.repeats,
+                    freshness=freshness,
+                    settings=settings,
+                    progress=advance,
+                )
         return {(g.request_digest, g.repeat): g for g in found}
+
+    def _by_freshness(self, arm: Arm, asked: Sequence[Asked]) -> list[tuple[list[Prompt], Freshness]]:
+        """The prompts to ask, with what may be reused for them.
+
+        Failed requests of the candidate's completed run are asked again on safety sets only, where they leave a cell
+        incomplete; elsewhere they are outcomes, and asking until they succeed would wash them away.
+        """
+        prompts = {a.prompt.request_digest: a.prompt for a in asked}
+        if arm != "candidate":
+            return [(list(prompts.values()), Freshness(self.freshness.ledger_index))]
+        if self.freshness.completed is None:
+            return [(list(prompts.values()), self.freshness)]
+        golden = {a.prompt.request_digest for a in asked if a.kind is SetKind.GOLDEN}
+        groups = (
+            ([p for d, p in prompts.items() if d in golden], self.freshness),
+            ([p for d, p in prompts.items() if d not in golden], replace(self.freshness, completed=None)),
+        )
+        return [group for group in groups if group[0]]
 
     def _label(self, asked: Sequence[Asked], verdicts: Mapping[Arm, Verdicts]) -> dict[tuple[str, str], float]:
         """Draw this batch's share of the labels; a set's first batch gets enough to say something."""
         wanted: dict[str, int] = {}
+        first: set[str] = set()
         for name in {one.prompt_set.name for one in asked if self.plan.sets[one.prompt_set.name].labels_per_arm}:
             planned = sum(len(stratum.prompts) for stratum in self.plan.sets[name].strata)
             batch = sum(one.prompt_set.name == name and one.repeat == 0 for one in asked)
             share = round(self.plan.sets[name].labels_per_arm * batch / planned)
-            wanted[name] = max(1, share) if name in self._labelled else max(FIRST_LABELS, share)
-        first = not self._labelled
-        self._labelled |= set(wanted)
+            if name not in self._labelled:
+                first.add(name)
+            wanted[name] = max(FIRST_LABELS if name in first else 1, share)
+        self._labelled |= first
         return label_probabilities(asked, verdicts, wanted, self.project.file.labels.seed, first=first)
 
     def _scored(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from evalharness.candidate import Candidate
 from evalharness.engines import ServedModel
@@ -27,7 +27,7 @@ PromptKey = tuple[str, str, int]
 """Set name, prompt id, repeat."""
 Verdicts = Mapping[PromptKey, Judgment]
 LEAST_OF_FIRST, LEAST_OF_LATER = 10, 3
-"""Labels of every combination of verdicts on the arms, at least: in a run's first batch, in each later one."""
+"""Labels of every combination of verdicts on the arms, at least: in a set's first batch, in each later one."""
 
 
 class JudgeRun:
@@ -94,7 +94,12 @@ class JudgeRun:
 
 
 def label_probabilities(
-    asked: Sequence[Asked], verdicts: Mapping[Arm, Verdicts], wanted: Mapping[str, int], seed: int, *, first: bool
+    asked: Sequence[Asked],
+    verdicts: Mapping[Arm, Verdicts],
+    wanted: Mapping[str, int],
+    seed: int,
+    *,
+    first: Collection[str],
 ) -> dict[tuple[str, str], float]:
     """Which prompts are labelled on every arm, with the probability that each was drawn: (set, prompt id) -> p.
 
@@ -105,7 +110,7 @@ def label_probabilities(
         verdicts: what the judge said, by arm.
         wanted: labels per arm of each set; sets that are not named get none.
         seed: seed of the draw.
-        first: whether this is the run's first batch: later ones need not show every kind of verdict again.
+        first: sets whose first batch this is: later ones need not show every kind of verdict again.
     """
     by_set: dict[str, dict[tuple[str, str], tuple[bool | None, ...]]] = {}
     for one in asked:
@@ -116,7 +121,7 @@ def label_probabilities(
     chosen: dict[tuple[str, str], float] = {}
     for name, members in by_set.items():
         sample = labelled_subsample(
-            members, per_arm=wanted[name], least=LEAST_OF_FIRST if first else LEAST_OF_LATER, seed=seed
+            members, per_arm=wanted[name], least=LEAST_OF_FIRST if name in first else LEAST_OF_LATER, seed=seed
         )
         chosen.update({key: sample.probability[key] for key in sample.chosen})
     return chosen

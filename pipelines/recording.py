@@ -7,7 +7,6 @@ from functools import cached_property
 from pathlib import Path
 
 from evalharness.evidence_files import outcomes_path, plan_beside, read_evidence
-from evalharness.plan import Plan
 from gates.decision import Decision
 from gates.gate import Measured, gate
 from gates.policy import PolicyFile
@@ -47,10 +46,19 @@ class GateFiles:
     incumbent: EvidenceFile | None = None
     anchor: EvidenceFile | None = None
 
-    def decide(self, policy: PolicyFile) -> Decision:
-        """Apply a policy; see :func:`gates.gate.gate`."""
+    def decide(self, policy: PolicyFile, registry: Registry | None = None) -> Decision:
+        """Apply a policy; see :func:`gates.gate.gate`.
+
+        With a registry, a plan counts only if that registry's ledger held it before the run: who evaluates elsewhere,
+        looks, and brings the result has committed to nothing here.
+        """
         incumbent, anchor = (None if file is None else file.measured for file in (self.incumbent, self.anchor))
-        return gate(policy.policy, self.candidate.measured, incumbent, anchor=anchor, where=policy.where)
+        measured, unplanned = self.candidate.measured, None
+        if registry is not None and measured.plan is not None:
+            index = registry.planned_at(measured.plan.digest)
+            if index is None or index != measured.evidence.plan_index:
+                unplanned = "the plan was not in this registry's ledger before the run"
+        return gate(policy.policy, measured, incumbent, anchor=anchor, unplanned=unplanned, where=policy.where)
 
     def recorded(self, registry: Registry, policy: PolicyFile) -> Decision | None:
         """The decision on exactly this evidence under this policy, where it is recorded."""
@@ -62,17 +70,14 @@ class GateFiles:
         )
 
     def record(self, registry: Registry, policy: PolicyFile, decision: Decision) -> None:
-        """Record a decision with everything it rests on, counting the attempt where it is planned.
+        """Record a decision with everything it rests on.
 
         Raises:
-            InputError: the plan's attempt is another one in this registry, or its policy is not recorded here.
+            InputError: the policy of a plan is not recorded here.
         """
         files = [file for file in (self.anchor, self.incumbent, self.candidate) if file is not None]
         for file in files:
             _require_policy(registry, policy, file)
-        plan = self.candidate.measured.plan
-        if plan is not None and decision.attempt is not None:
-            _count(registry, plan, decision)
         registry.record_policy(policy.policy)
         for file in files:
             _record_evidence(registry, file)
@@ -94,18 +99,3 @@ def _record_evidence(registry: Registry, file: EvidenceFile) -> None:
     if file.measured.plan is not None:
         registry.record_plan(file.measured.plan)
     registry.record_evidence(file.measured.evidence, outcomes_path(file.path).read_bytes())
-
-
-def _count(registry: Registry, plan: Plan, decision: Decision) -> None:
-    """Count the attempt of evidence that was measured with another registry, or with none."""
-    subject, name = decision.subject_digest, decision.subject_name
-    if registry.has_begun(plan, subject):
-        return
-    number = registry.attempt_number(plan.lineage, plan.set_digests, subject, plan.digest)
-    if number != plan.attempt:
-        raise InputError(
-            f"the plan of the evidence about '{name}' is made for attempt {plan.attempt} of {plan.lineage}; here it is "
-            f"attempt {number}",
-            do="evaluate it again with this registry as its --store",
-        )
-    registry.begin_attempt(plan.lineage, plan.set_digests, subject, plan.digest, name=name)

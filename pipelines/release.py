@@ -208,7 +208,13 @@ async def _decide(
         fleet=fleet,
         progress=progress,
         plan_index=place,
-        freshness=Freshness.under(plan.digest, plan_index=place, ledger_index=size, reuse_older=False),
+        freshness=Freshness.under(
+            plan.digest,
+            plan_index=place,
+            ledger_index=size,
+            reuse_older=False,
+            completed=registry.was_measured(plan.digest, arms.candidate.digest),
+        ),
     )
     measured = Measured(evaluation.evidence, evaluation.outcomes, plan)
     decision = gate(policy, measured, require_plan=True, where=project.policy.where)

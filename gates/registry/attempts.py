@@ -44,8 +44,13 @@ class Attempt:
         return (self.lineage, self.subject, self.question) == (other.lineage, other.subject, other.question)
 
     def shares(self, other: Attempt) -> bool:
-        """Whether both are of one lineage and some set is put to both."""
-        return self.lineage == other.lineage and not set(self.sets.values()).isdisjoint(other.sets.values())
+        """Whether both are of one lineage and some set is put to both: by its name or its digest.
+
+        A set with a prompt added or taken away is the same set to whoever has seen the others. Fresh prompts that shall
+        count as such go into a set of another name.
+        """
+        ours, theirs = ({*one.sets, *one.sets.values()} for one in (self, other))
+        return self.lineage == other.lineage and not ours.isdisjoint(theirs)
 
     def number_after(self, earlier: Iterable[Attempt]) -> int:
         """The number it has as a new attempt: 1 + how many earlier ones of its lineage share a set with it."""

@@ -134,6 +134,17 @@ class RegistryReader:
                     return decision
         return None
 
+    def planned_at(self, plan: Digest) -> int | None:
+        """The place of a recorded plan in the ledger; None where it is not recorded."""
+        with reading(self._engine) as connection:
+            found = ledger.find_events(connection, ("planned",), {"plan": plan})
+        return found[0].position if found else None
+
+    def was_measured(self, plan: Digest, subject: Digest) -> bool:
+        """Whether evidence about a subject under a plan is recorded: the plan was run for it, to its end."""
+        with reading(self._engine) as connection:
+            return bool(ledger.find_events(connection, ("evaluated",), {"plan": plan, "subject": subject}))
+
     def decisions_about(self, subject: Digest) -> list[Event]:
         """The events of all decisions about a version, newest first."""
         with reading(self._engine) as connection:

@@ -33,7 +33,7 @@ def evaluate(
 ) -> None:
     """Evaluate a candidate (and the incumbent beside it) and write evidence: an interval for every metric and cell.
 
-    The plan is recorded before the run and the attempt is counted, unless the candidate is the incumbent itself: who
+    The plan is recorded before the run and the attempt is counted, unless the channel serves the candidate already: who
     looks at results has tried. What the store already holds is not asked again, so an interrupted run goes on where it
     stopped. Answers that were there before the plan make the evidence exploratory: no gate promotes on it.
     """
@@ -52,9 +52,9 @@ def evaluate(
     workspace = Workspace.open(Project.load(project, store=store))
     subject = workspace.project.candidate(candidate)
     against = workspace.incumbent(incumbent)
-    is_incumbent = against is not None and against.digest == subject.digest
-    if is_incumbent:
+    if against is not None and against.digest == subject.digest:
         against = None
+    is_incumbent = workspace.current().digest == subject.digest
     anchor = workspace.anchor()
     plans = attempt_plans(workspace, subject, (against, anchor), options)
     plan = plans.next() if is_incumbent else plans.begin()
@@ -72,10 +72,17 @@ def evaluate(
                 fleet=fleet,
                 progress=Progress(),
                 plan_index=index,
-                freshness=Freshness.under(plan.digest, plan_index=index, ledger_index=ledger_size, reuse_older=True),
+                freshness=Freshness.under(
+                    plan.digest,
+                    plan_index=index,
+                    ledger_index=ledger_size,
+                    reuse_older=True,
+                    completed=workspace.registry.was_measured(plan.digest, subject.digest),
+                ),
             )
 
     result = run_async(go())
+    workspace.registry.record_evidence(result.evidence, result.blob)
     write_evidence(result.evidence, result.blob, output, plan)
     if as_json:
         emit(

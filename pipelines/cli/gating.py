@@ -55,7 +55,7 @@ def gate(
     )
     registry = None if store is None else Registry(open_database(store))
     known = None if registry is None else files.recorded(registry, found)
-    decision = known or files.decide(found)
+    decision = known or files.decide(found, registry)
     if registry is not None and known is None:
         files.record(registry, found, decision)
     subject = files.candidate.measured

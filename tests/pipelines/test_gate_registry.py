@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,6 @@ from gates.gate import Measured
 from gates.policy import load_policy
 from gates.registry import Registry
 from golden_sets.digests import digest_json
-from golden_sets.records import PromptSet
 from pipelines.cli.app import run
 from tests.support.evidence import measured, rows, table
 from tests.support.plans import plan_of, prompt_set
@@ -67,12 +65,19 @@ class Gating:
         """Unplanned evidence about 200 prompts."""
         return self.write(measured(table(rows([1.0] * right + [0.0] * (200 - right))), name=name), name)
 
-    def planned(self, name: str, policy: Path, attempt: int = 1, sets: Sequence[PromptSet] = SETS) -> Path:
-        """Evidence about a subject that passes everything, made under a plan for this attempt."""
+    def planned(self, name: str, policy: Path, attempt: int = 1, *, here: bool = False) -> Path:
+        """Evidence about a subject that passes everything, made under a plan for this attempt.
+
+        ``here``: the attempt and the plan were recorded in this registry before the run.
+        """
         made = load_policy(policy).policy
-        plan = plan_of(made, sets, attempt=attempt, alpha=made.alpha_of(attempt), incumbent_digest=None)
-        found, _ = run_plan(made, plan, sets, lambda *_: 1.0, arms=("candidate",))
+        plan = plan_of(made, SETS, attempt=attempt, alpha=made.alpha_of(attempt), incumbent_digest=None)
         about = {"subject_name": name, "subject_digest": digest_json(name)}
+        if here:
+            self.registry.begin_attempt(plan.lineage, plan.set_digests, digest_json(name), plan.digest, name=name)
+            self.registry.record_policy(made)
+            about["plan_index"] = self.registry.record_plan(plan)
+        found, _ = run_plan(made, plan, SETS, lambda *_: 1.0, arms=("candidate",))
         return self.write(replace(found, evidence=found.evidence.model_copy(update=about)), name)
 
     def gate(self, evidence: Path, policy: Path, *options: str, store: bool = True) -> tuple[int, Any]:
@@ -150,41 +155,48 @@ def test_exposure_is_told(gating: Gating) -> None:
     assert gating.gate(evidence[0], policy)[1]["exposures"] == {"golden-set": 2}
 
 
-def test_planned_evidence_from_elsewhere_is_counted_as_the_attempt_it_says_it_is(gating: Gating) -> None:
-    policy = gating.policy(rule="spend")
+def test_planned_evidence_from_elsewhere_is_unplanned_here(gating: Gating) -> None:
+    """Who evaluates elsewhere, looks, and brings the winner has committed to nothing in this ledger."""
+    policy = gating.policy()
     code, document = gating.gate(gating.planned("v2", policy), policy)
-    assert (code, document["verdict"], document["attempt"]) == (0, "promote", 1)
-    assert gating.events == ["attempted", "policy_recorded", "planned", "evaluated", "decided"]
-    assert gating.gate(gating.directory / "v2.json", policy)[1]["recorded"] is True
-    before = gating.registry.log()
-    code, document = gating.gate(gating.planned("v3", policy), policy)
-    assert code == 2
-    assert "made for attempt 1 of flagship/test; here it is attempt 2" in document["error"]["what"]
-    assert gating.registry.log() == before
-    code, document = gating.gate(gating.planned("v3", policy, attempt=2), policy)
-    assert (code, document["attempt"]) == (0, 2)
-    assert gating.registry.decision(document["decision"]).alpha == pytest.approx(0.05 * 6 / 3.141592653589793**2 / 4)
+    assert (code, document["verdict"], document["attempt"]) == (0, "promote", None)
+    assert any("was not in this registry's ledger before the run" in note for note in document["notes"])
+    policy.write_text(policy.read_text() + "require_plan: true\n")
+    strict = gating.planned("v3", policy)
+    assert gating.gate(strict, policy)[0] == 3
+    assert gating.gate(strict, policy, store=False)[0] == 0
     assert gating.registry.verify().problems == ()
 
 
-def test_evidence_that_was_evaluated_with_this_registry_is_not_counted_again(gating: Gating) -> None:
+def test_a_plan_recorded_after_the_run_is_no_plan(gating: Gating) -> None:
     policy = gating.policy()
-    evidence = gating.planned("v2", policy, attempt=2)
-    begin = gating.registry.begin_attempt
-    sets = {"golden-set": SETS[0].digest}
-    assert begin("flagship/test", sets, digest_json("somebody"), digest_json("earlier")) == 1
-    assert begin("flagship/test", sets, digest_json("v2"), digest_json("what eval asked")) == 2
+    evidence = gating.planned("v2", policy)
+    made = load_policy(policy).policy
+    gating.registry.record_policy(made)
+    gating.registry.record_policy(load_policy(gating.policy("other", version=2)).policy)
+    gating.registry.record_plan(plan_of(made, SETS, incumbent_digest=None))
     code, document = gating.gate(evidence, policy)
-    assert (code, document["attempt"]) == (0, 2)
+    assert (code, document["attempt"]) == (0, None)
+
+
+def test_evidence_that_was_planned_in_this_registry_is_the_attempt_that_was_counted(gating: Gating) -> None:
+    policy = gating.policy(rule="spend")
+    for attempt, name in ((1, "v2"), (2, "v3")):
+        code, document = gating.gate(gating.planned(name, policy, attempt, here=True), policy)
+        assert (code, document["attempt"]) == (0, attempt)
+    assert gating.registry.decision(document["decision"]).alpha == pytest.approx(0.05 * 6 / 3.141592653589793**2 / 4)
     assert gating.events.count("attempted") == 2
+    assert gating.registry.verify().problems == ()
 
 
-def test_the_incumbents_own_planned_evidence_is_no_attempt(gating: Gating) -> None:
+def test_another_incumbent_than_the_planned_one_makes_evidence_unplanned(gating: Gating) -> None:
     policy = gating.policy()
-    evidence, incumbent = gating.planned("v2", policy), gating.planned("v1", policy)
-    code, document = gating.gate(evidence, policy, "--incumbent", str(incumbent))
-    assert (code, document["incumbent"]["name"], document["exposures"]) == (0, "v1", {"golden-set": 2})
-    assert gating.events.count("attempted") == 1
+    evidence, incumbent = gating.planned("v2", policy, here=True), gating.imported("v1")
+    code, document = gating.gate(evidence, policy)
+    assert (code, document["attempt"]) == (0, 1)
+    code, document = gating.gate(evidence, policy, "--incumbent", str(incumbent), store=False)
+    assert code in (0, 2)
+    assert document.get("attempt") is None
 
 
 def test_evidence_planned_for_a_policy_that_is_not_here_is_refused(gating: Gating) -> None:
@@ -207,7 +219,7 @@ def test_a_missing_plan_is_named(gating: Gating) -> None:
 
 def test_a_report_of_a_planned_decision_tells_attempt_and_exposure(gating: Gating) -> None:
     policy = gating.policy()
-    evidence = gating.planned("v2", policy)
+    evidence = gating.planned("v2", policy, here=True)
     _, document = gating.gate(evidence, policy, "--report", str(gating.directory / "out"), "-o", str(evidence) + ".d")
     summary = Path(document["reports"]["markdown"]).read_text()
     assert "Attempt 1 of its lineage." in summary

@@ -99,7 +99,15 @@ def evidence_of(
 ) -> Measured:
     """Evidence of a run of a plan."""
     found = measured(table, sets=plan.set_digests, calibrations=calibrations)
-    evidence = found.evidence.model_copy(update={"plan_digest": plan.digest, "looks": tuple(recorded)})
+    named = {
+        "plan_digest": plan.digest,
+        "plan_index": 1,
+        "looks": tuple(recorded),
+        "incumbent_digest": plan.incumbent_digest,
+        "anchor_digest": plan.anchor_digest,
+        "judge_digest": plan.judge_digest,
+    }
+    evidence = found.evidence.model_copy(update=named)
     return Measured(evidence, table, plan)
 
 

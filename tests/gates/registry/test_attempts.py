@@ -74,12 +74,14 @@ def test_only_attempts_that_share_a_set_are_counted(registry: Registry) -> None:
     assert begin(registry, "v5", "golden") == 2
 
 
-def test_a_set_is_known_by_its_digest_not_by_its_name(registry: Registry) -> None:
+def test_a_set_is_known_by_its_digest_and_by_its_name(registry: Registry) -> None:
     assert begin(registry, "v2", "golden") == 1
     renamed = {"renamed": named("golden")}
     assert registry.begin_attempt(LINEAGE, renamed, named("v3"), named("is it good?")) == 2
     changed = {"golden": named("golden with other prompts")}
-    assert registry.begin_attempt(LINEAGE, changed, named("v4"), named("is it good?")) == 1
+    assert registry.begin_attempt(LINEAGE, changed, named("v4"), named("is it good?")) == 2
+    fresh = {"golden-2": named("golden with other prompts, all of them")}
+    assert registry.begin_attempt(LINEAGE, fresh, named("v5"), named("is it good?")) == 1
 
 
 def test_lineages_are_counted_apart(registry: Registry) -> None:
