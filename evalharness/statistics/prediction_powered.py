@@ -118,7 +118,7 @@ def ppi_rate_interval(
         note = f"the judge does not help (tuning weight {weight:.2f}): {y.size} labels alone"
         return replace(alone, method="ppi-labels-only", clusters=labelled_independent, note=note)
     below, above = tails(confidence, side)
-    bound = partial(guarded_bound, estimate, sample.effective_labels, units)
+    bound = partial(guarded_bound, estimate, sample.events_to_see(weight), units)
     low = None if below is None else max(0.0, float(bound(confidence=below, side="lower")))
     high = None if above is None else min(1.0, float(bound(confidence=above, side="upper")))
     return Interval(value, low, high, confidence, "ppi", f.size, independent, _note(y.size, weight))
@@ -282,6 +282,20 @@ class _Sample:
     def effective_labels(self) -> float:
         """Kish's effective number of labelled clusters under unequal weights."""
         return float(1.0 / np.sum(self.groups.sums(self.share) ** 2))
+
+    def events_to_see(self, weight: float) -> float:
+        """How many independent events the labels could have shown: between labelled clusters and labels.
+
+        The closer to the clusters, the more alike the labels and residuals within a cluster are: labels too, because
+        the residuals of a judge that is hardly ever caught tell little.
+        """
+        alike = apart = 0.0
+        for values in (self.truth, self.truth - weight * self.judged):
+            part = self.share * (values - self.share @ values)
+            alike += float(np.sum(self.groups.sums(part) ** 2))
+            apart += float(part @ part)
+        label = float(self.share @ self.share)
+        return max(self.effective_labels, min(1.0, apart / alike) / label if alike > 0 else 0.0)
 
     def power_tuned(self) -> Tuned:
         """The estimate that minimises the variance of the linearised estimator."""
