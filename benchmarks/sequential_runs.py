@@ -27,7 +27,7 @@ from evalharness.outcomes import OutcomeTable
 from evalharness.plan import Looks, Plan, PlannedCell
 from evalharness.planning import PlanInputs, make_plan
 from evalharness.statistics import Spending, design_sequence
-from gates.course import Course, follow
+from gates.course import Course
 from gates.policy import Policy
 from gates.requirements import requirements
 from golden_sets.digests import digest_json
@@ -62,8 +62,11 @@ class Planned:
         return OutcomeTable.from_frame(self.frame.assign(outcome=np.concatenate(outcomes), **columns))
 
     def course(self, outcomes: Sequence[Floats], **columns: Any) -> Course:
-        """The course of a run with these outcomes."""
-        return follow(self.rules, self.plan, self.table(outcomes, **columns), (), ())
+        """The course of a run with these outcomes, look by look to its end."""
+        course, table = Course(self.rules, self.plan), self.table(outcomes, **columns)
+        while course.wanted() is not None:
+            course.look(table, ())
+        return course
 
 
 def planned(

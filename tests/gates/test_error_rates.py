@@ -43,7 +43,7 @@ def both_kept(found: Rates) -> bool:
 
 class TestIdenticalModels:
     def test_are_not_blocked_by_a_policy_of_twenty_cells(self) -> None:
-        slack, roomy, by_rate, by_points, tight = identical_models(12)
+        slack, roomy, by_rate, by_points, tight = identical_models(10)
         assert slack.kept
         assert roomy.kept
         assert tight.kept
@@ -72,7 +72,7 @@ class TestAtTheLimit:
 
     @pytest.mark.parametrize("setting", CLUSTERED, ids=[s.told for s in CLUSTERED])
     def test_of_clusters_and_repeats_at_most_alpha_is_promoted(self, setting: Setting) -> None:
-        assert both_kept(setting.rates(200))
+        assert both_kept(setting.rates(100))
 
     @pytest.mark.parametrize("setting", JUDGED[:-1], ids=[s.told for s in JUDGED[:-1]])
     def test_of_judged_candidates_at_most_alpha_is_promoted(self, setting: Setting) -> None:
@@ -83,7 +83,7 @@ class TestAtTheLimit:
 
     @pytest.mark.parametrize("index", range(4))
     def test_over_ten_looks_at_most_alpha_is_promoted(self, index: int) -> None:
-        assert both_kept(looked_at_ten_times()[index].rates(100))
+        assert both_kept(looked_at_ten_times()[index].rates(30))
 
 
 class TestSaving:
@@ -100,10 +100,10 @@ class TestSaving:
 
     def test_in_runs_of_the_course(self) -> None:
         effects = (-2.0, 0.0, 1.0, 2.0)
-        runs = saved_by_runs(40, effects=effects, giving_up=(None,))
+        runs = saved_by_runs(20, effects=effects, giving_up=(None,))
         found = {(s.check.split()[0], s.effect): s for s in runs}
         for check in ("floor", "margin"):
-            # Monte-Carlo error of a mean of 40: about 0.05.
+            # Monte-Carlo error of the margin's mean of 20: about 0.06.
             assert found[check, 1.0].mean <= 0.75
             assert found[check, 2.0].mean <= 0.45
             assert found[check, -2.0].mean <= 0.6
@@ -121,9 +121,9 @@ class TestRealOutcomes:
     def test_a_half_of_one_model_is_not_far_from_the_whole(self, real: RealOutcomes) -> None:
         for model in SINGLE[:2]:
             for again in (False, True):
-                verdicts = Counter(real.halves(model, 100, again=again))
-                assert kept(verdicts["promote"], 100)
-                assert kept(verdicts["block"], 100)
+                verdicts = Counter(real.halves(model, 50, again=again))
+                assert kept(verdicts["promote"], 50)
+                assert kept(verdicts["block"], 50)
 
     def test_a_point_rule_calls_one_half_worse_about_every_other_time(self, real: RealOutcomes) -> None:
         assert 0.35 < Counter(real.halves_as_rivals(SINGLE[0], 200))["block"] / 200 < 0.65
@@ -142,8 +142,8 @@ class TestRealOutcomes:
 
     def test_a_model_exactly_at_the_margin_is_promoted_at_most_at_alpha(self, real: RealOutcomes) -> None:
         pair = ORDERED[0]
-        verdicts = Counter(real.redrawn(pair, 500, 100, margin=-real.difference(pair)))
-        assert kept(verdicts["promote"], 100)
+        verdicts = Counter(real.redrawn(pair, 500, 60, margin=-real.difference(pair)))
+        assert kept(verdicts["promote"], 60)
 
     def test_the_file_as_it_is_through_processes_of_their_own(self, real: RealOutcomes) -> None:
         near, far = real.whole(NEAR[0]), real.whole(ORDERED[0])
