@@ -44,10 +44,11 @@ format: $(INSTALLED) ## format the code
 train-demo-models: $(INSTALLED) ## train the demo's models again (an hour or two on two cores)
 	$(BIN)/python -m examples.training
 
-benchmarks: $(INSTALLED) ## measure throughput against a bare loop, and coverage of the intervals
+benchmarks: $(INSTALLED) ## measure throughput against a bare loop, coverage of the intervals, error rates of the gate
 	$(BIN)/python benchmarks/throughput.py
 	$(BIN)/python benchmarks/coverage.py
 	$(BIN)/python benchmarks/gate_scale.py
+	$(BIN)/python benchmarks/error_rates.py
 
 clean-demo: ## remove what the demo wrote
 	rm -rf $(DEMO_DIR)
