@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,7 +15,7 @@ from evalharness.engines import ServedModel
 from evalharness.engines.wire import request_seed
 from evalharness.freshness import Freshness, older_than
 from evalharness.generation import GenerationSettings, generate
-from evalharness.generation_records import Generation
+from evalharness.generation_records import ErrorKind, Generation
 from evalharness.samples import SampleStore
 from golden_sets.records import Prompt
 
@@ -207,3 +208,29 @@ def test_unseeded_sampling_drawn_again_has_a_seed_other_than_any_before() -> Non
 def test_a_run_that_would_ask_answers_older_than_its_plan_is_a_mistake(options: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="begun after the plan"):
         Freshness(**options)
+
+
+def test_a_request_that_failed_in_a_completed_run_is_an_outcome() -> None:
+    """Asking until it succeeds would wash reliability and pass rate."""
+    failed = Generation(
+        candidate_digest="sha256:c",
+        request_digest="sha256:r",
+        repeat=0,
+        text="",
+        finish_reason=None,
+        error=ErrorKind.TIMEOUT,
+        error_detail=None,
+        prompt_tokens=None,
+        output_tokens=None,
+        ttft_s=None,
+        tpot_s=None,
+        e2e_s=1.0,
+        attempts=3,
+        started_at=0.0,
+        ledger_index=8,
+    )
+    under = partial(Freshness.under, "sha256:plan", plan_index=6, ledger_index=9)
+    for reuse_older in (True, False):
+        assert not under(reuse_older=reuse_older).allows(failed)
+        assert under(reuse_older=reuse_older, completed=True).allows(failed)
+        assert not under(reuse_older=reuse_older, completed=True).allows(replace(failed, ledger_index=5))
