@@ -72,7 +72,7 @@ class Gating:
         """
         made = load_policy(policy).policy
         plan = plan_of(made, SETS, attempt=attempt, alpha=made.alpha_of(attempt), incumbent_digest=None)
-        about = {"subject_name": name, "subject_digest": digest_json(name)}
+        about: dict[str, Any] = {"subject_name": name, "subject_digest": digest_json(name)}
         if here:
             self.registry.begin_attempt(plan.lineage, plan.set_digests, digest_json(name), plan.digest, name=name)
             self.registry.record_policy(made)

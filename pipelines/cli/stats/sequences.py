@@ -63,9 +63,7 @@ def sequence(
         if looks is not None:
             only("--looks", _PLAN, given)
             counts({}, n)
-            document = planned(
-                looks, _or(alpha, 0.05), _or(power, 0.9), spending or "quadratic", futility or "none", n
-            )
+            document = planned(looks, _or(alpha, 0.05), _or(power, 0.9), spending or "quadratic", futility or "none", n)
         elif file is not None:
             only("FILE", _DATA, given)
             document = followed(
