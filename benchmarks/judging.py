@@ -140,6 +140,7 @@ def coverage(population: Population, drawn: str, resamples: int, *, seed: int = 
 
 def judges() -> Iterator[Population]:
     """Good judges and bad ones, and two that are read the wrong way round."""
+    yield annotators()
     for population in populations():
         yield population
         if (population.name, population.judge) in (("XSTest, gpt4", "GPT-4"), ("GPTFuzz", "sm_zou2023universal")):
@@ -205,23 +206,33 @@ def _agreement_table(rows: list[dict[str, Any]]) -> list[str]:
 
 
 def _coverage_table(rows: list[Coverage]) -> list[str]:
+    """One line a judge, the three ways of drawing side by side."""
     lines = [
         f"Coverage of 95 % intervals for the rate that people see, from {LABELS} labels, in percent of "
-        f"{rows[0].resamples} resamples. Width: mean, over that of the labels alone (Wilson). Rogan-Gladen: where it "
-        "gives an interval at all.",
+        f"{rows[0].resamples} resamples. Side by side: labels drawn anew at random / half of them from each verdict, "
+        "weighted / whole clusters of answers drawn anew, then labels. Width: mean, over that of the labels alone "
+        "(Wilson). Rogan-Gladen: where it gives an interval; in brackets the percentage of resamples without one.",
         "",
-        "| data | judge | kappa | people | judge's word | drawn | corrected | width | labels alone | Rogan-Gladen "
-        "| width | refused |",
-        "|---" * 12 + "|",
+        "| data | judge | kappa | people | judge's word | corrected | width | labels alone | Rogan-Gladen | width |",
+        "|---" * 10 + "|",
     ]
-    for r in rows:
-        through = "-" if r.rogan_gladen is None else f"{100 * r.rogan_gladen:.1f}"
-        wide = "-" if r.rogan_gladen_ratio is None else f"{r.rogan_gladen_ratio:.2f}"
-        lines.append(
-            f"| {r.population} | {r.judge} | {r.kappa:.2f} | {100 * r.truth:.1f} % | {100 * r.by_judge:.1f} % "
-            f"| {r.drawn} | {100 * r.corrected:.1f} | {r.width_ratio:.2f} | {100 * r.labels_alone:.1f} | {through} "
-            f"| {wide} | {100 * r.rogan_gladen_refused:.0f} % |"
-        )
+    for key in dict.fromkeys((r.population, r.judge) for r in rows):
+        group = [r for r in rows if (r.population, r.judge) == key]
+        through = [
+            ("-" if r.rogan_gladen is None else f"{100 * r.rogan_gladen:.1f}")
+            + f" ({100 * r.rogan_gladen_refused:.0f})"
+            for r in group
+        ]
+        cells = [
+            " / ".join(f"{100 * r.corrected:.1f}" for r in group),
+            " / ".join(f"{r.width_ratio:.2f}" for r in group),
+            " / ".join(f"{100 * r.labels_alone:.1f}" for r in group),
+            " / ".join(through),
+            " / ".join("-" if r.rogan_gladen_ratio is None else f"{r.rogan_gladen_ratio:.2f}" for r in group),
+        ]
+        one = group[0]
+        rates = [f"{one.kappa:.2f}", f"{100 * one.truth:.1f} %", f"{100 * one.by_judge:.1f} %"]
+        lines.append("| " + " | ".join([one.population, one.judge, *rates, *cells]) + " |")
     good = [r for r in rows if r.kappa >= GOOD]
     return [
         *lines,

@@ -9,6 +9,7 @@ from tests.support.shared_data import needs_data
 
 RESAMPLES = 300
 CHOSEN = [
+    ("XSTest", "the other annotator"),
     ("XSTest, gpt4", "GPT-4"),
     ("XSTest, gpt4", "GPT-4, flipped"),
     ("XSTest, mistralguard", "string match"),
