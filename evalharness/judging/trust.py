@@ -105,12 +105,14 @@ def _labels(found: Agreement, min_labels: int, needed: int | None) -> Iterator[s
     advice = "" if needed is None else f": about {needed} labels like these would do"
     if found.labelled < min_labels:
         yield f"{found.labelled} labelled answers, need at least {min_labels}{advice}"
+        advice = ""  # once is enough
     rarer = min(counts.positives, counts.negatives)
     if rarer < MINIMUM_LABELS_PER_CLASS:
         yield (
             f"{counts.positives} positive and {counts.negatives} negative labels, "
             f"need at least {MINIMUM_LABELS_PER_CLASS} of each{advice}"
         )
+        advice = ""
     if found.youden is None or rarer == 0:
         return
     lower = _youden_lower(found, 1.0)

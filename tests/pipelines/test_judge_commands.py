@@ -187,6 +187,14 @@ def test_pairwise_asks_whether_places_are_meant(tmp_path: Path, capsys: Capture)
     assert as_places["labels"]["agreement"]["value"] == 1.0
 
 
+def test_pairwise_trusts_nothing_that_was_not_measured(tmp_path: Path, capsys: Capture) -> None:
+    path = judged(tmp_path, ["1,,1,1,2"] * 20)
+    assert asked(capsys, "pairwise", path, code=3)["reason"] == "no pair has a verdict in both orders"
+    path = judged(tmp_path, [",1,1,1,2"] * 20)
+    assert asked(capsys, "pairwise", path)["trusted"] is None
+    assert asked(capsys, "pairwise", path, "--max-turned", "0.1")["trusted"] is True
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

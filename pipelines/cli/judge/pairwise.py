@@ -71,7 +71,12 @@ def pairwise(
     reasons = _reasons(found, min_kappa, max_turned, max_position_bias)
     notes = [*pairs.notes, *_notes(found, swapped_names)]
     if as_json:
-        trusted = {"trusted": not reasons, "reason": "; ".join(reasons) or None, "reasons": reasons}
+        asked = found.labels is not None or max_turned is not None or max_position_bias is not None
+        trusted = {
+            "trusted": not reasons if asked or reasons else None,
+            "reason": "; ".join(reasons) or None,
+            "reasons": reasons,
+        }
         emit({"file": str(file), **trusted, **_plain(found), "notes": notes})
     else:
         _show(found, reasons, notes)
@@ -95,6 +100,8 @@ def _reasons(
 
     reasons = []
     labels, position = found.labels, found.position
+    if not position.pairs:
+        reasons.append("no pair has a verdict in both orders")
     if labels is not None and labels.polarity_flipped:
         reasons.append(
             f"polarity flipped: judge and people agree less than chance (kappa {shown(labels.kappa_decided, decimal)})"
