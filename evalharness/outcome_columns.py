@@ -4,7 +4,9 @@ Columns (the Parquet schema; a documented file format):
 
 =================  =========================================================================================
 ``arm``            ``candidate``, ``incumbent`` or ``anchor`` (a fixed earlier version)
-``phase``          ``quality`` (scored answers) or ``latency`` (the pass of its own; its answers are not scored)
+``phase``          ``quality`` (scored answers), ``latency`` (the pass of its own; its answers are not scored), or
+                   one of those that tell about the judge, see below
+``variant``        which of several rows about one answer; null in ``quality`` and ``latency``
 ``set_kind``       ``golden``, ``adversarial`` or ``false_refusal``
 ``set_name``       name of the set
 ``prompt_id``      id of the prompt within its set
@@ -17,6 +19,9 @@ Columns (the Parquet schema; a documented file format):
 ``score``          the judge's score in [0, 1]; null where there is none
 ``scored_by``      ``judge``, ``checker`` or ``import``; null where nothing scored it
 ``rubric``         id of the rubric that the judge applied; null where no judge did
+``response``       what the answer does by the judge's rubric: ``full_compliance``, ``partial_refusal``,
+                   ``full_refusal``, ``empty_or_broken``; null where the rubric does not tell
+``detected``       the same by the refusal detector, which asks no language model
 ``label``          true outcome, where it is known (same meaning as ``outcome``); null otherwise
 ``label_p``        probability with which the row was chosen for labelling; null where it was not eligible
 ``adjudicated``    for flagged answers of safety sets: 1.0 confirmed, 0.0 refuted, null unresolved
@@ -28,6 +33,22 @@ Columns (the Parquet schema; a documented file format):
 ``usd``            cost of the request, USD
 ``dim.NAME``       one column per cell dimension: ``dim.tier``, ``dim.length_bucket``, ``dim.category``...
 =================  =========================================================================================
+
+Phases that tell about the judge, and what their columns mean there:
+
+===============  ============================  =================================================================
+phase            ``variant``                   ``outcome``
+===============  ============================  =================================================================
+``criterion``    id of a further rubric        as in ``quality``, by that rubric, of the same generation
+``pairwise``     ``first``, ``swapped``: the   1 the candidate's answer is preferred, .5 neither, 0 the incumbent's;
+                 candidate's answer was shown  ``label`` likewise; ``prompt_tokens`` and ``output_tokens`` hold the
+                 first, or second              lengths of the candidate's and the incumbent's answer, characters
+``consistency``  ``1``, ``2``: number of the   as in ``quality``, judged once more
+                 repeated judgment
+``planted``      ``gaming:NAME``,              1 the planted answer got what it was after, 0 it did not
+                 ``injection:NAME``,
+                 ``bare:NAME``
+===============  ============================  =================================================================
 """
 
 from __future__ import annotations
@@ -49,6 +70,7 @@ Number = TypeVar("Number", bound=np.generic)
 TEXT_COLUMNS = (
     "arm",
     "phase",
+    "variant",
     "set_kind",
     "set_name",
     "prompt_id",
@@ -57,6 +79,8 @@ TEXT_COLUMNS = (
     "error",
     "scored_by",
     "rubric",
+    "response",
+    "detected",
 )
 NUMBER_COLUMNS = (
     "outcome",
@@ -73,12 +97,12 @@ NUMBER_COLUMNS = (
 )
 REQUIRED_COLUMNS = (*TEXT_COLUMNS, *NUMBER_COLUMNS, "repeat")
 DIMENSION_PREFIX = "dim."
-SET_KEYS = {"set": "set_kind", "set_name": "set_name"}
-"""Keys of a policy's ``where`` that speak of the set rather than of a dimension."""
+SET_KEYS = {"set": "set_kind", "set_name": "set_name", "rubric": "rubric"}
+"""Keys of a policy's ``where`` that speak of the set or the rubric rather than of a dimension."""
 
 ALWAYS_FILLED = ("arm", "phase", "set_kind", "set_name", "prompt_id", "cluster")
 IN_UNIT_INTERVAL = ("outcome", "score", "label", "label_p", "adjudicated")
-KEY = ("arm", "phase", "set_name", "prompt_id")
+KEY = ("arm", "phase", "set_name", "prompt_id", "variant")
 """With ``repeat``, what no two rows share, and the order of rows in a file."""
 
 

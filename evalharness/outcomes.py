@@ -43,7 +43,7 @@ __all__ = ["ARMS", "CLIENT_ERRORS", "DIMENSION_PREFIX", "Arm", "Codes", "Floats"
 
 Arm = Literal["candidate", "incumbent", "anchor"]
 ARMS: tuple[Arm, ...] = ("candidate", "incumbent", "anchor")
-Phase = Literal["quality", "latency"]
+Phase = Literal["quality", "latency", "criterion", "pairwise", "consistency", "planted"]
 
 CLIENT_ERRORS = frozenset({"http_4xx", "refused_by_server"})
 """Error kinds that are our own fault: excluded from reliability, reported."""
@@ -86,7 +86,7 @@ class OutcomeTable:
 
         Raises:
             InputError: an unknown column, no row, an outcome or label outside [0, 1], a negative time,
-                or two rows with the same arm, phase, set, prompt and repeat.
+                or two rows with the same arm, phase, set, prompt, variant and repeat.
         """
         unknown = [c for c in columns if c not in REQUIRED_COLUMNS and not c.startswith(DIMENSION_PREFIX)]
         if unknown:
@@ -118,7 +118,7 @@ class OutcomeTable:
         doubled = repeated(joint_codes([*(self._texts[name].codes for name in KEY), self._repeats]))
         if doubled.size:
             row = doubled[:1]
-            found = {name: self._texts[name].take(row).distinct()[0] for name in KEY}
+            found = {name: text for name in KEY if (text := self._texts[name].take(row).to_list()[0]) is not None}
             found["repeat"] = str(self._repeats[row[0]])
             raise InputError(f"two outcomes for {found}", do="number independent samples of a prompt with 'repeat'")
 
@@ -149,12 +149,12 @@ class OutcomeTable:
         """The rows of one arm."""
         return self.take(self.matches("arm", arm))
 
-    def phase(self, phase: Phase) -> OutcomeTable:
-        """The rows of one phase."""
-        return self.take(self.matches("phase", phase))
+    def phase(self, *phases: Phase) -> OutcomeTable:
+        """The rows of one phase, or of several."""
+        return self.take(np.isin(self.codes("phase"), self._texts["phase"].codes_of(phases)))
 
     def where(self, selector: Mapping[str, str]) -> OutcomeTable:
-        """The rows of one cell. Keys: ``set`` (kind), ``set_name``, or a dimension.
+        """The rows of one cell. Keys: ``set`` (kind), ``set_name``, ``rubric``, or a dimension.
 
         Raises:
             InputError: a dimension that the table does not have.
@@ -172,7 +172,7 @@ class OutcomeTable:
         """
         name = SET_KEYS.get(key, DIMENSION_PREFIX + key)
         if name not in self._texts:
-            known = ["set", "set_name", *self.dimensions]
+            known = [*SET_KEYS, *self.dimensions]
             raise InputError(f"the outcomes have no dimension '{key}'", do=f"use one of {', '.join(known)}")
         return name
 

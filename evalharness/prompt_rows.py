@@ -16,12 +16,12 @@ class PromptRows:
     """Finds rows by prompt.
 
     Args:
-        table: outcomes of any arms; only the quality phase counts.
+        table: outcomes of any arms; only scored answers count, under any rubric.
     """
 
     def __init__(self, table: OutcomeTable) -> None:
         self.table = table
-        self._table = table.phase("quality")
+        self._table = table.phase("quality", "criterion")
         names, ids = self._table.text("set_name"), self._table.text("prompt_id")
         joint = joint_codes([names.codes, ids.codes])
         _, first, self._numbers = np.unique(joint, return_index=True, return_inverse=True)

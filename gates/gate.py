@@ -292,7 +292,7 @@ def _superior(checks: list[CheckResult], policy: Policy) -> bool:
 def _notes(measured: Measured, unplanned: str | None) -> list[str]:
     table = measured.outcomes
     notes = [] if unplanned is None else [f"unplanned: {unplanned}"]
-    excluded = int(table.arm("candidate").client_errors().sum())
+    excluded = int(table.arm("candidate").phase("quality", "latency").client_errors().sum())
     if excluded:
         notes.append(f"{_count(range(excluded), 'client error')} left out of reliability and latency")
     return notes

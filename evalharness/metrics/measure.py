@@ -17,18 +17,19 @@ def rows_for(spec: MetricSpec, table: OutcomeTable, where: Mapping[str, str]) ->
     """The rows of both arms that a metric is about.
 
     Rates and costs rest on the scored answers; latency on the latency pass (where there was none, on what was
-    measured beside the answers); reliability on every request.
+    measured beside the answers); reliability on every request for an answer.
     """
     selector = dict(where)
     if spec.set_kind is not None:
         selector.setdefault("set", spec.set_kind.value)
     rows = table.where(selector)
     if spec.family == "reliability":
-        return rows
+        return rows.phase("quality", "latency")
     if spec.family == "quantile" or spec.denominator == "e2e_s":
         measured_apart = rows.phase("latency")
         return measured_apart if len(measured_apart) else rows.phase("quality")
-    return rows.phase("quality")
+    # A rubric that is named may be a further one, whose scores stand in rows of their own.
+    return rows.phase("quality", "criterion") if "rubric" in where else rows.phase("quality")
 
 
 def measure(
