@@ -44,7 +44,7 @@ def paired_interval(
     then -z^2 / (n + z^2)). 40 wins, 52 losses, n = 1000: lower one-sided 95 % bound -0.0281.
 
     ``tango`` is the score interval: right on average, but its error exceeds alpha where few pairs are discordant.
-    ``exact`` (whole counts only) is never below its confidence; a bound takes about 20 ms. ``auto`` takes the exact one
+    ``exact`` (whole counts only) is never below its confidence; a bound takes about 30 ms. ``auto`` takes the exact one
     where few pairs decide, and names the method it took in the result.
 
     Raises:
@@ -73,7 +73,7 @@ def paired_bound(
 ) -> Vector:
     """One-sided bounds of `paired_interval`, elementwise over arrays of counts and confidences.
 
-    Tango's take a microsecond each, exact ones 20 ms for every table and confidence that differs.
+    Tango's take a microsecond each, exact ones 30 ms for every table and confidence that differs.
 
     Raises:
         InputError: confidence outside (0, 1), unknown method, fractional counts for the exact method.

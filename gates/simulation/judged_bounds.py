@@ -12,6 +12,7 @@ from evalharness.statistics import corrected_rate_bound, violation_upper_bound
 from evalharness.statistics.interval import OneSide
 from evalharness.statistics.power_tuning import Tuned, guarded_bound, power_tuned
 from evalharness.statistics.prediction_powered_tables import table_contributions
+from gates.checking import LABELS_TO_FAIL
 from gates.simulation.bounds import Direction, Floats, Integers, Levels, Mask, column, distinct, most_to_fail
 
 
@@ -76,8 +77,10 @@ class JudgedRateBound:
         return _beyond(self._bound(column(alphas), near=True), self.limit, above=self.direction == "floor")
 
     def violates(self, alpha: float) -> Mask:
-        """The far bound is on the failing side."""
-        return _beyond(self._bound(np.asarray(alpha), near=False), self.limit, above=self.direction == "ceiling")
+        """The far bound is on the failing side, and there are labels enough to call that a failure."""
+        passes, _, failures, _ = self.calibration
+        beyond = _beyond(self._bound(np.asarray(alpha), near=False), self.limit, above=self.direction == "ceiling")
+        return np.asarray(beyond & (np.minimum(passes, failures) >= LABELS_TO_FAIL))
 
     def exists(self, alpha: float) -> Mask:
         """Where the judge is shown to be better than chance; with few labels it never is."""

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as some
 from numpy.typing import NDArray
 from scipy import stats
@@ -62,11 +62,21 @@ def test_p_value_is_the_worst_chance_of_a_table_as_favourable(
 
 @settings(max_examples=25, deadline=None)
 @given(some.integers(0, 40), some.integers(0, 40), some.sampled_from([100, 1000, 20_000]))
-def test_bound_is_where_the_p_value_is_alpha_and_contains_the_estimate(wins: int, losses: int, n: int) -> None:
-    low = low_of(wins, losses, n)
-    assert -1 <= low <= (wins - losses) / n
-    assert paired_p_value(wins, losses, n, low, above=True) == pytest.approx(0.05, rel=0.02)
-    assert paired_p_value(wins, losses, n, low, above=True) <= 0.05
+@example(4, 5, 100)
+@example(7, 14, 127)
+@example(15, 4, 20_000)
+@example(17, 27, 300)
+def test_bound_lies_just_below_the_differences_that_are_not_rejected(wins: int, losses: int, n: int) -> None:
+    """Also where the p-value jumps: tables change places in the order as the difference moves."""
+    low, estimate = low_of(wins, losses, n), (wins - losses) / n
+    assert -1 <= low <= estimate
+
+    def p(difference: float) -> float:
+        return paired_p_value(wins, losses, n, max(difference, -1 + 1e-9), above=True, method="exact")
+
+    assert p(low) <= 0.05
+    assert max(p(low + share * (estimate - low)) for share in (0.001, 0.002, 0.003)) > 0.05
+    assert max(p(low - share * (estimate - low)) for share in np.linspace(0, 0.12, 25)) <= 0.0525
 
 
 def test_without_discordant_pairs_it_is_clopper_pearson_at_any_size() -> None:
