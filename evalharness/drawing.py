@@ -17,6 +17,7 @@ from collections.abc import Collection, Iterable, Mapping
 
 import numpy as np
 
+from evalharness.outcome_columns import SET_KEYS
 from evalharness.plan import Looks, Plan, PlannedCell, PlannedSet, Stratum
 from golden_sets.digests import canonical_json
 
@@ -73,7 +74,7 @@ def proportional(plan: Plan, asked: Collection[PromptId], selector: Mapping[str,
         asked: what was asked in the end.
         selector: ``set`` (kind), ``set_name``, or dimension values; strata that do not tell a dimension stay in.
     """
-    wanted = {key: value for key, value in selector.items() if key not in ("set", "set_name")}
+    wanted = {key: value for key, value in selector.items() if key not in SET_KEYS}
     members = [
         (name, stratum.model_copy(update={"prompts": tuple(p for p in stratum.prompts if (name, p) in asked)}))
         for name, planned in sorted(plan.sets.items())

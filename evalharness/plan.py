@@ -31,6 +31,8 @@ class Requirement(Record):
     """Only prompts of this kind of set; None: every set."""
     set_name: str | None = None
     """Only prompts of the set with this name."""
+    rubric: str | None = None
+    """The rubric whose scores it is about; None: the one that scores each prompt."""
     cell: Mapping[str, str] = Field(default_factory=dict)
     """Only prompts with these dimension values."""
     limit: float | None = None
@@ -60,6 +62,8 @@ class PlannedCell(Record):
     """The kind of set."""
     set_name: str | None = None
     """The set it is about; None: every set of that kind."""
+    rubric: str | None = None
+    """The rubric whose scores it is about; None: the one that scores each prompt."""
     cell: Mapping[str, str]
     """The cell's dimension values."""
     rate: float | None

@@ -62,7 +62,7 @@ def draft_of(
         for name, planned in sets.items()
         if requirement.set_kind in (None, planned.kind) and requirement.set_name in (None, name)
     }
-    judged = tuple(name for name, planned in mine.items() if inputs.judges_set(name, planned))
+    judged = tuple(n for n, planned in mine.items() if requirement.rubric is not None or inputs.judges_set(n, planned))
     judge = None
     if judged and requirement.set_kind is not None and requirement.basis != "requests":
         judge = inputs.judges.get(requirement.set_kind.value, JudgeError())
@@ -278,6 +278,7 @@ def _cell(design: CellDesign) -> PlannedCell:
         metric=requirement.metric,
         set_kind=requirement.set_kind,
         set_name=requirement.set_name,
+        rubric=requirement.rubric,
         cell=requirement.cell,
         rate=design.rate,
         rate_source=design.rate_source,

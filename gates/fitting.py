@@ -89,4 +89,6 @@ def selector_of(cell: PlannedCell) -> Mapping[str, str]:
         found["set"] = cell.set_kind.value
     if cell.set_name is not None:
         found["set_name"] = cell.set_name
+    if cell.rubric is not None:
+        found["rubric"] = cell.rubric
     return found

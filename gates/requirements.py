@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from evalharness.cell_sizes import POWERED
+from evalharness.outcome_columns import SET_KEYS
 from evalharness.plan import Basis, Purpose, Requirement
 from gates.policy import Check, Policy
 from golden_sets.errors import InputError
@@ -35,6 +36,7 @@ def requirements(
             metric=check.metric,
             set_kind=SetKind(cell["set"]) if "set" in cell else check.set_kind,
             set_name=cell.get("set_name", check.where.get("set_name")),
+            rubric=cell.get("rubric", check.where.get("rubric")),
             cell=_dimensions({**check.where, **cell}),
             limit=check.limit,
             quantile=check.quantile,
@@ -69,8 +71,8 @@ def basis_of(check: Check) -> Basis:
 
 
 def _dimensions(selector: Mapping[str, str]) -> dict[str, str]:
-    """A selector without what it says about the set: the rest are dimensions of prompts."""
-    return {k: v for k, v in selector.items() if k not in ("set", "set_name")}
+    """A selector without what it says about set and rubric: the rest are dimensions of prompts."""
+    return {k: v for k, v in selector.items() if k not in SET_KEYS}
 
 
 def _cells(check: Check, sets: Sequence[PromptSet], where: str | None) -> list[dict[str, str]]:
@@ -87,6 +89,7 @@ def _cells(check: Check, sets: Sequence[PromptSet], where: str | None) -> list[d
             where=where,
             do="add such prompts, or take the check out of the policy",
         )
+    _require_rubric(check, prompts, where)
     found: set[tuple[str, ...]] = set()
     homeless: list[str] = []
     for prompt_set, prompt in prompts:
@@ -104,6 +107,19 @@ def _cells(check: Check, sets: Sequence[PromptSet], where: str | None) -> list[d
             do="give every prompt a value, so that none drops out of the check in silence",
         )
     return [dict(zip(check.each, values, strict=True)) for values in sorted(found)]
+
+
+def _require_rubric(check: Check, prompts: Sequence[tuple[PromptSet, Prompt]], where: str | None) -> None:
+    """A rubric that a check names must judge every prompt it is about, so that none drops out of it in silence."""
+    rubric = check.where.get("rubric")
+    without = [p.id for s, p in prompts if rubric not in (p.rubric, *s.criteria)] if rubric is not None else []
+    if without:
+        raise InputError(
+            f"check '{check.id}': {len(without)} of the {len(prompts)} prompts it is about are not judged by rubric "
+            f"'{rubric}' (the first is '{without[0]}')",
+            where=where,
+            do="name the rubric under 'criteria' in the set's card, or choose the prompts with set_name",
+        )
 
 
 def _value(prompt_set: PromptSet, prompt: Prompt, key: str) -> str | None:

@@ -40,6 +40,9 @@ class Card(Record):
     """Commit, tag or branch of the dataset on the hub. A commit is the only one that cannot move."""
     rubric: str | None = None
     """Id of the rubric that answers are judged by; a prompt may name its own."""
+    criteria: tuple[str, ...] = ()
+    """Ids of further rubrics that every answer is judged by, from the same generation; ``where: {rubric: ID}`` in a
+    policy matches their scores."""
     canary: str | None = Field(default=None, min_length=8)
     """A random string that only this set holds: found in a model's output it proves contamination."""
     description: str | None = None
@@ -77,6 +80,9 @@ class Card(Record):
         for key in self.columns:
             if key not in known:
                 raise ValueError(f"columns: unknown key '{key}'; the keys are {', '.join(known)}")
+        doubled = [name for name in self.criteria if name == self.rubric or self.criteria.count(name) > 1]
+        if doubled:
+            raise ValueError(f"criteria: rubric '{doubled[0]}' judges every answer already")
         if self.columns and not {"prompt", "messages"} & set(self.columns):
             raise ValueError("columns: map 'prompt' or 'messages', else there is nothing to ask")
         return self

@@ -58,7 +58,12 @@ def read_set(path: Path) -> LoadedSet:
         problems.extend(validate(prompts, card, where, card_where=card_where))
     raise_errors(problems)
     prompt_set = PromptSet(
-        kind=card.kind, name=card.name, version=card.version, canary=card.canary, prompts=tuple(prompts)
+        kind=card.kind,
+        name=card.name,
+        version=card.version,
+        canary=card.canary,
+        prompts=tuple(prompts),
+        criteria=card.criteria,
     )
     return LoadedSet(prompt_set, card, card_path, tuple(p for p in problems if p.severity == "warning"))
 

@@ -124,16 +124,17 @@ class PromptSet(Record):
     """A random string that only this set holds: found in a model's output it proves contamination."""
     prompts: tuple[Prompt, ...] = Field(min_length=1)
     """The prompts."""
+    criteria: tuple[str, ...] = ()
+    """Ids of further rubrics that every answer is judged by."""
 
     @cached_property
     def digest(self) -> Digest:
-        """Digest over kind, name, version, canary and the sorted digests of the prompts."""
-        return digest_json(
-            {
-                "kind": self.kind.value,
-                "name": self.name,
-                "version": self.version,
-                "canary": self.canary,
-                "prompts": sorted(p.digest for p in self.prompts),
-            }
-        )
+        """Digest over kind, name, version, canary, criteria (where there are some) and the sorted digests of the prompts."""
+        content: dict[str, Any] = {
+            "kind": self.kind.value,
+            "name": self.name,
+            "version": self.version,
+            "canary": self.canary,
+            "prompts": sorted(p.digest for p in self.prompts),
+        }
+        return digest_json({**content, "criteria": sorted(self.criteria)} if self.criteria else content)

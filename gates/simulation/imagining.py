@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from evalharness.allocating import DeclaredWeight
 from evalharness.cell_design import CellDesign
 from evalharness.judge_error import JudgeError
+from evalharness.outcome_columns import SET_KEYS
 from evalharness.plan import LatencyLoad, Looks, Plan, Requirement
 from evalharness.plan_inputs import Expected
 from evalharness.planning import ExpectedRate, PlanInputs, make_plan
@@ -36,7 +37,6 @@ MOST_PROMPTS = 100_000
 """Prompts imagined altogether at most."""
 MOST_STRATA = 2_000
 """Combinations of values at most."""
-_SET_KEYS = ("set", "set_name")
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,8 @@ class _Set:
     name: str
     values: dict[str, list[str]] = field(default_factory=dict)
     """Values by dimension."""
+    rubrics: list[str] = field(default_factory=list)
+    """The rubrics that checks on it name."""
 
     def cells(self) -> Iterator[dict[str, str]]:
         """Every combination of values."""
@@ -155,6 +157,11 @@ def _sets_of(policy: Policy, values: Mapping[str, Sequence[str]], notes: list[st
     for kind in sorted(kinds - {one.kind for one in found.values()}) or ([] if found else [SetKind.GOLDEN]):
         found[kind.value] = _Set(kind, kind.value)
     sets = list(found.values())
+    for one in sets:
+        named = (check.where["rubric"] for check in policy.checks if "rubric" in check.where and one.concerns(check))
+        one.rubrics.extend(dict.fromkeys(named))
+        if one.rubrics:
+            notes.append(f"set '{one.name}': every rubric is taken to give an answer the same score")
     known = {key for check in policy.checks for key in (*check.each, *check.where)}
     if unknown := sorted(set(values) - known):
         raise InputError(f"no check speaks of '{unknown[0]}'", do=f"they speak of {', '.join(sorted(known)) or 'none'}")
@@ -164,8 +171,8 @@ def _sets_of(policy: Policy, values: Mapping[str, Sequence[str]], notes: list[st
 
 
 def _give_values(one: _Set, checks: Sequence[Check], values: Mapping[str, Sequence[str]], notes: list[str]) -> None:
-    split = {key: check.id for check in reversed(checks) for key in check.each if key not in _SET_KEYS}
-    chosen = {key for check in checks for key in check.where if key not in _SET_KEYS}
+    split = {key: check.id for check in reversed(checks) for key in check.each if key not in SET_KEYS}
+    chosen = {key for check in checks for key in check.where if key not in SET_KEYS}
     for key in sorted({*split, *chosen}):
         named = [check.where[key] for check in checks if key in check.where]
         given = list(dict.fromkeys([*values.get(key, ()), *named]))
@@ -222,4 +229,6 @@ def _prompt_set(one: _Set, counts: Sequence[int]) -> PromptSet:
         for cell, count in zip(one.cells(), counts, strict=True)
         for number in range(count)
     ]
-    return PromptSet(name=one.name, version="imagined", kind=one.kind, prompts=tuple(prompts))
+    return PromptSet(
+        name=one.name, version="imagined", kind=one.kind, prompts=tuple(prompts), criteria=tuple(one.rubrics)
+    )
