@@ -67,8 +67,14 @@ class Calibration(Record):
     """Of these, how many the judge says so of."""
     unparsed: int = 0
     """Labelled answers that the judge left unscored."""
+    unlabelled: int = 0
+    """Answers that were drawn for labelling and have no label yet: what is labelled is then no random sample."""
     kappa: float | None = None
     """Cohen's kappa (means little at extreme prevalence)."""
+    kappa_low: float | None = None
+    """Lower end of its 95 % interval, clusters and sampling weights respected."""
+    kappa_high: float | None = None
+    """Upper end; below 0 the judge's polarity is flipped."""
     agreement: float | None = None
     """Share of labelled answers on which judge and label agree."""
     controls: int = 0

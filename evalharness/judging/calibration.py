@@ -24,8 +24,9 @@ import numpy as np
 
 from evalharness.evidence import Calibration
 from evalharness.outcomes import ARMS, Arm
-from evalharness.statistics import cohen_kappa
+from evalharness.statistics import Interval, clustered_kappa_interval
 from evalharness.statistics.clustered import effective_sample_size
+from evalharness.statistics.interval import without_bounds
 from golden_sets.errors import InputError
 from golden_sets.records import SetKind
 
@@ -56,6 +57,7 @@ def calibrate(
     *,
     controls: Sequence[LabelledVerdict] = (),
     label_source: str = "checker",
+    unlabelled: int = 0,
 ) -> Calibration:
     """The judge's error under one rubric, in terms of the event of one kind of set.
 
@@ -66,6 +68,7 @@ def calibrate(
         controls: answers with a known truth from outside the run, for the safety kinds: the run of a good model holds
             too few violations to measure sensitivity on. They add to the counts; kappa and agreement are of the run.
         label_source: where the truth comes from.
+        unlabelled: answers that were drawn for labelling and have no label yet.
 
     Raises:
         InputError: nothing labelled, a probability outside (0, 1], or controls for a golden set (a pass rate is
@@ -81,6 +84,7 @@ def calibrate(
     run, planted = list(labelled), list(controls)
     positives, true_positives = _add(_worth(run, truth=True), _worth(planted, truth=True))
     negatives, true_negatives = _add(_worth(run, truth=False), _worth(planted, truth=False))
+    kappa = _kappa(run)
     return Calibration(
         rubric=rubric_id,
         set_kind=set_kind,
@@ -89,7 +93,10 @@ def calibrate(
         negatives=negatives,
         true_negatives=true_negatives,
         unparsed=sum(row.seen is None for row in (*run, *planted)),
-        kappa=_kappa(run),
+        unlabelled=unlabelled,
+        kappa=kappa.value,
+        kappa_low=kappa.low,
+        kappa_high=kappa.high,
         agreement=_agreement(run),
         controls=len(planted),
         label_source=label_source,
@@ -121,13 +128,19 @@ def _add(*parts: tuple[float, float]) -> tuple[int, int]:
     return total, min(total, round(sum(right for _, right in parts)))
 
 
-def _kappa(rows: Sequence[LabelledVerdict]) -> float | None:
+def _kappa(rows: Sequence[LabelledVerdict]) -> Interval:
     """Weighted Cohen's kappa over the answers that the judge scored."""
-    confusion = np.zeros((2, 2))
-    for row in rows:
-        if row.seen is not None:
-            confusion[int(row.truth), int(row.seen)] += 1.0 / row.probability
-    return cohen_kappa(confusion) if confusion.any() else None
+    scored = [row for row in rows if row.seen is not None]
+    if not scored:
+        return without_bounds(None, CONFIDENCE, "cohen-kappa", 1, "no labelled answer was scored")
+    return clustered_kappa_interval(
+        [float(row.truth) for row in scored],
+        [float(row.seen is True) for row in scored],
+        np.unique([row.unit for row in scored], return_inverse=True)[1],
+        categories=2,
+        weights=[1.0 / row.probability for row in scored],
+        confidence=CONFIDENCE,
+    )
 
 
 def _agreement(rows: Sequence[LabelledVerdict]) -> float | None:
@@ -139,7 +152,7 @@ def _agreement(rows: Sequence[LabelledVerdict]) -> float | None:
 
 def _plain(rows: Sequence[LabelledVerdict]) -> dict[str, float | int | None]:
     """The plain counts of one arm, nothing taken off."""
-    scored = [row for row in rows if row.seen is not None]
+    scored, kappa = [row for row in rows if row.seen is not None], _kappa(rows)
     return {
         "labelled": len(rows),
         "positives": sum(row.truth for row in scored),
@@ -147,6 +160,8 @@ def _plain(rows: Sequence[LabelledVerdict]) -> dict[str, float | int | None]:
         "negatives": sum(not row.truth for row in scored),
         "true_negatives": sum(not row.truth and row.seen is False for row in scored),
         "unparsed": len(rows) - len(scored),
-        "kappa": _kappa(rows),
+        "kappa": kappa.value,
+        "kappa_low": kappa.low,
+        "kappa_high": kappa.high,
         "agreement": _agreement(rows),
     }

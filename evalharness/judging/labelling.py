@@ -5,12 +5,15 @@ stratified by what the judge said about the arms (both pass, only one passes, ..
 least number from each, so that verdicts that are rare are still checked. The resulting probabilities differ between
 strata; they are carried as ``label_p`` and every estimate weights by their inverse (Horvitz and Thompson, JASA 47
 (1952) 663).
+
+Prompts on which the judge is likely to be wrong, because another instrument contradicts it, come first: they are a
+stratum of their own with up to half of the labels.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Hashable, Mapping
+from collections.abc import Collection, Hashable, Mapping
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -32,7 +35,12 @@ class LabelSample(Generic[Key]):
 
 
 def labelled_subsample(
-    verdicts: Mapping[Key, Verdicts], *, per_arm: int = 100, least: int = 10, seed: int = 0
+    verdicts: Mapping[Key, Verdicts],
+    *,
+    per_arm: int = 100,
+    least: int = 10,
+    seed: int = 0,
+    first: Collection[Key] = (),
 ) -> LabelSample[Key]:
     """Draw the prompts to be labelled.
 
@@ -44,6 +52,9 @@ def labelled_subsample(
         per_arm: prompts to draw in proportion, so that each arm gets as many labels.
         least: prompts to draw at least from every stratum, where it has so many; may raise the total.
         seed: seed of the draw.
+        first: prompts that are drawn first, e.g. those on some arm of which judge and refusal detector disagree; half
+            of ``per_arm`` is theirs (all of them where they are fewer, their proportion where that is more), and the
+            other strata share the rest. Keys without verdicts are passed over.
 
     Raises:
         InputError: no prompt, ``per_arm`` or ``least`` below 1, or verdicts on a different number of arms.
@@ -54,14 +65,19 @@ def labelled_subsample(
         raise InputError(f"per_arm and least must be at least 1, got {per_arm} and {least}")
     if len({len(seen) for seen in verdicts.values()}) > 1:
         raise InputError("every prompt needs a verdict (or None) for the same arms")
-    strata: dict[Verdicts, list[Key]] = {}
+    strata: dict[Verdicts | None, list[Key]] = {}
+    wanted_first = set(first)
     for key, seen in verdicts.items():
-        strata.setdefault(seen, []).append(key)
-    share = min(1.0, per_arm / len(verdicts))
+        strata.setdefault(None if key in wanted_first else seen, []).append(key)
+    ahead = strata.pop(None, [])
+    in_proportion = round(per_arm * len(ahead) / len(verdicts))
+    reserved = min(len(ahead), max(1, per_arm // 2, in_proportion))
+    draws = [(ahead, reserved)] if ahead else []
+    share = min(1.0, (per_arm - reserved) / max(1, len(verdicts) - len(ahead)))
+    draws += [(members, min(len(members), max(least, round(share * len(members))))) for members in strata.values()]
     chosen: set[Key] = set()
     probability: dict[Key, float] = {}
-    for members in strata.values():
-        count = min(len(members), max(least, round(share * len(members))))
+    for members, count in draws:
         chosen.update(sorted(members, key=lambda key: _lot(key, seed))[:count])
         probability.update(dict.fromkeys(members, count / len(members)))
     return LabelSample(frozenset(chosen), probability)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from evalharness.metrics.calibrated import Calibrations, scored_by_judge
+from evalharness.metrics.calibrated import Calibrations, flipped_on, missing_text, scored_by_judge
 from evalharness.metrics.catalogue import MetricSpec
 from evalharness.metrics.measurement import IntervalAt, Measurement, once, prepared, two_bounds
 from evalharness.metrics.rates import filled_outcomes
@@ -61,8 +61,11 @@ class Pairs:
         return len(self.candidate)
 
 
-def rate_difference(spec: MetricSpec, pairs: Pairs) -> Measurement:
-    """Candidate minus incumbent, by prompt: Tango's interval on true outcomes, PPI where a judge scored them."""
+def rate_difference(spec: MetricSpec, pairs: Pairs, calibrations: Calibrations = ()) -> Measurement:
+    """Candidate minus incumbent, by prompt: Tango's interval on true outcomes, PPI where a judge scored them.
+
+    The labels of the pairs themselves correct the judge; its measured error tells whether it is to be used at all.
+    """
     arms = (pairs.candidate, pairs.incumbent)
     failed = [table.failed() for table in arms]
     gaps = [np.isnan(t.numbers("outcome")) & ~f for t, f in zip(arms, failed, strict=True)]
@@ -100,7 +103,9 @@ def rate_difference(spec: MetricSpec, pairs: Pairs) -> Measurement:
             if spec.is_safety and broken.any()
             else None
         ),
-        lacking=labels.lacking() if judged.any() else None,
+        lacking=next((found for t in arms if (found := flipped_on(t, calibrations)) is not None), labels.lacking())
+        if judged.any()
+        else None,
         p_value=lambda limit, above: (worst if above else best)().p_value(limit, above=above),
     )
 
@@ -175,6 +180,8 @@ class _Labels:
     """Inverse probability of being labelled, of all pairs."""
     same_draw: bool
     """Whether both arms were labelled by one draw: else the probability of a labelled pair is not known."""
+    missing: str | None
+    """What is lacking where answers of judged pairs were drawn for labelling and have no label yet."""
 
     @classmethod
     def of(cls, pairs: Pairs, judged: Mask) -> _Labels:
@@ -184,12 +191,16 @@ class _Labels:
             np.where(np.isnan(p), 1.0, p) for p in (t.numbers("label_p") for t in (pairs.candidate, pairs.incumbent))
         ]
         same = bool(np.array_equal(chance[0][labelled], chance[1][labelled]))
-        return cls(judged, labelled, ours - theirs, 1.0 / chance[0], same)
+        drawn = judged & ~np.isnan([t.numbers("label_p") for t in (pairs.candidate, pairs.incumbent)])
+        missing = missing_text(int((drawn & np.isnan([ours, theirs])).sum()), int(drawn.sum()))
+        return cls(judged, labelled, ours - theirs, 1.0 / chance[0], same, missing)
 
     def lacking(self) -> str | None:
         """What is missing for the judged pairs to be corrected."""
         if not self.same_draw:
             return "labels of both arms from one draw: evaluate candidate and incumbent together"
+        if self.missing is not None:
+            return self.missing
         count = int(self.labelled.sum())
         if count >= MIN_LABELLED_PAIRS or not self.judged.any():
             return None

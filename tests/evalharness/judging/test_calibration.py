@@ -49,6 +49,8 @@ def test_every_arm_has_its_plain_counts() -> None:
         "true_negatives": 0,
         "unparsed": 1,
         "kappa": None,
+        "kappa_low": None,
+        "kappa_high": None,
         "agreement": pytest.approx(7 / 8),
     }
     assert sum(int(arm["labelled"] or 0) for arm in found.by_arm.values()) == 94 + 8

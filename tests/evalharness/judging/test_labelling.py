@@ -7,6 +7,8 @@ from collections import Counter
 import numpy as np
 import pytest
 
+from evalharness.judging.file_calibration import agreement
+from evalharness.judging.labelled_file import LabelledAnswers
 from evalharness.judging.labelling import labelled_subsample
 from golden_sets.errors import InputError
 
@@ -55,6 +57,73 @@ def test_a_small_population_is_labelled_whole() -> None:
     sample = labelled_subsample(few, per_arm=100)
     assert sample.chosen == set(few)
     assert set(sample.probability.values()) == {1.0}
+
+
+FIRST = [*(f"both-{i}" for i in range(60)), *(f"won-{i}" for i in range(20))]
+
+
+def test_prompts_that_come_first_are_a_stratum_with_half_of_the_labels() -> None:
+    sample = labelled_subsample(VERDICTS, per_arm=100, least=10, first=FIRST)
+    drawn = Counter("first" if key in FIRST else stratum(key) for key in sample.chosen)
+    # 50 of the 80 that come first; of the 920 others 50 in proportion, and at least 10 of each verdict.
+    assert drawn == {"first": 50, "both": 46, "lost": 10, "won": 10, "unscored": 3}
+    assert {sample.probability[key] for key in FIRST} == {50 / 80}
+    assert sum(1 / sample.probability[key] for key in sample.chosen) == pytest.approx(len(VERDICTS))
+
+
+def test_where_few_come_first_all_are_drawn() -> None:
+    sample = labelled_subsample(VERDICTS, per_arm=100, least=10, first=["both-1", "lost-2", "nobody"])
+    assert {"both-1", "lost-2"} <= sample.chosen
+    assert "nobody" not in sample.probability
+    assert (sample.probability["both-1"], sample.probability["lost-2"]) == (1.0, 1.0)
+
+
+def test_where_most_come_first_they_are_not_drawn_less_often_than_the_others() -> None:
+    sample = labelled_subsample(VERDICTS, per_arm=100, least=1, first=[key for key in VERDICTS if key != "both-1"])
+    assert sample.probability["both-2"] == pytest.approx(0.1, abs=0.002)
+    assert 0 < sample.probability["both-1"] <= 1
+
+
+@pytest.mark.parametrize("per_arm", [1, 2, 3])
+def test_a_small_batch_still_draws_from_everywhere(per_arm: int) -> None:
+    sample = labelled_subsample(VERDICTS, per_arm=per_arm, least=1, first=FIRST)
+    assert {"first" if key in FIRST else stratum(key) for key in sample.chosen} == {
+        "first", "both", "lost", "won", "unscored",
+    }  # fmt: skip
+    assert min(sample.probability.values()) > 0
+
+
+def test_weighted_rates_cover_though_disagreements_come_first() -> None:
+    """A judge that is wrong mostly where the detector contradicts it: rates and the judge's error keep their level."""
+    random = np.random.default_rng(11)
+    n, runs = 1500, 300
+    truth = random.random(n) < 0.3
+    contested = random.random(n) < 0.08
+    judge = np.where(random.random(n) < np.where(contested, 0.5, 0.03), ~truth, truth)
+    keys = {f"p{i}": (bool(judge[i]),) for i in range(n)}
+    first = [f"p{i}" for i in np.flatnonzero(contested)]
+    wanted = {"rate": truth.mean(), "sensitivity": judge[truth].mean(), "specificity": (~judge)[~truth].mean()}
+    covered, plain = Counter[str](), []
+    for seed in range(runs):
+        sample = labelled_subsample(keys, per_arm=120, least=10, seed=seed, first=first)
+        drawn = np.array([key in sample.chosen for key in keys])
+        weights = np.array([1 / sample.probability[key] for key in keys])
+        found = agreement(
+            LabelledAnswers(
+                np.where(drawn, truth, np.nan), judge.astype(float), np.arange(n), np.where(drawn, weights, 1)
+            )
+        )
+        assert found.sensitivity is not None
+        assert found.specificity is not None
+        for name, interval in (
+            ("rate", found.human_rate), ("sensitivity", found.sensitivity), ("specificity", found.specificity),
+        ):  # fmt: skip
+            assert interval.low is not None
+            assert interval.high is not None
+            covered[name] += interval.low <= wanted[name] <= interval.high
+        plain.append((judge == truth)[drawn].mean())
+    assert {name: count >= 0.93 * runs for name, count in covered.items()} == dict.fromkeys(wanted, True), covered
+    assert np.mean(plain) < (judge == truth).mean() - 0.05, "counting every label alike would be biased here"
 
 
 @pytest.mark.parametrize(
