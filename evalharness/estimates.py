@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from evalharness.evidence import Estimate
 from evalharness.metrics import METRICS, Calibrations, MetricSpec, measure, rows_for
+from evalharness.metrics.preferences import judged_win_rate
 from evalharness.outcomes import OutcomeTable
 from evalharness.plan import Plan
 from evalharness.prompt_rows import PromptRows
@@ -22,12 +23,34 @@ def all_estimates(table: OutcomeTable, calibrations: Calibrations, plan: Plan | 
     sizes do not change what is estimated.
     """
     chosen = None if plan is None else _Chosen(PromptRows(table), plan)
-    return tuple(
+    rates = (
         estimate
         for spec in METRICS.values()
-        if spec.family != "judge"
+        if spec.family != "judge" and not spec.is_probed
         for estimate in _of(spec, table, calibrations, chosen)
     )
+    return (*rates, *all_biases(table))
+
+
+def all_biases(table: OutcomeTable, *, confidence: float = CONFIDENCE) -> tuple[Estimate, ...]:
+    """Two-sided intervals for every bias of the judge that the outcomes can tell, and for the win rate.
+
+    Planted answers also by kind of set. ``judged_win_rate`` is the win rate by the judge's word alone, beside the
+    corrected one.
+    """
+    found = []
+    for spec in METRICS.values():
+        if not spec.is_probed:
+            continue
+        rows = rows_for(spec, table, {})
+        kinds = rows.cells(["set"]) if "planted" in spec.phases else []
+        found += [
+            measure(spec.name, rows.where(cell), "candidate", calibrations=()).within(cell)
+            for cell in [{}, *(kinds if len(kinds) > 1 else [])]
+        ]
+    if (judged := judged_win_rate(table)) is not None:
+        found.append(judged)
+    return tuple(one.estimate(confidence) for one in found if one.lacking is None)
 
 
 @dataclass(frozen=True)

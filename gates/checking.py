@@ -76,7 +76,8 @@ def examine(
     """
     reference: Arm = check.against
     arms, confidence = rows.arms, 1 - 2 * alpha
-    if len(rows.arm("candidate")) == 0 and check.spec.family != "judge":
+    about_judge = check.spec.family == "judge" or check.spec.is_probed
+    if len(rows.arm("candidate")) == 0 and not about_judge:
         measurement = _nothing(check, "answers: none was asked for")
     elif check.compares and reference not in arms:
         measurement = _nothing(check, f"an {reference} to compare with")
@@ -87,7 +88,7 @@ def examine(
     measurement = measurement.within(cell)
     own = {}
     for arm in ("candidate", reference) if check.compares else (reference,):
-        if arm in arms and check.spec.family != "judge":
+        if arm in arms and not about_judge:
             single = _of_arm(check, rows, arm, calibrations).within(cell)
             own[arm] = _estimate(single, confidence)
     passes, p_fail = (False, None) if measurement.lacking else _against_limit(check, measurement, alpha)

@@ -263,6 +263,10 @@ class Course:
             one.examined = not_examined(one.planned.check, check, one.cell, alpha=alpha, lacking=lacking)
             return
         rows = rows_for(check.spec, table, one.selector)
+        if self._cut and check.spec.is_probed and not len(table.phase("pairwise", "consistency", "planted")):
+            lacking = "what the judge is asked besides: the run ended before that"
+            one.examined = not_examined(one.planned.check, check, one.cell, alpha=alpha, lacking=lacking)
+            return
         one.examined = examine(one.planned.check, check, one.cell, rows, self.policy, calibrations, alpha=alpha)
         if one.examined.p_fail is not None:
             one.level = one.examined.p_fail

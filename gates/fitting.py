@@ -9,7 +9,7 @@ import numpy as np
 
 from evalharness.drawing import look_sizes
 from evalharness.evidence import Evidence
-from evalharness.metrics import rows_for
+from evalharness.metrics import rows_of_cells
 from evalharness.outcomes import OutcomeTable
 from evalharness.plan import Plan, PlannedCell
 from evalharness.text_columns import joint_codes
@@ -37,7 +37,7 @@ def require_fit(policy: Policy, plan: Plan, table: OutcomeTable) -> None:
             raise InputError(what, do="plan again")
     missing = {check.id for check in policy.checks} - {cell.check.split("/")[0] for cell in plan.cells}
     for check in policy.checks:
-        rows = rows_for(check.spec, table, check.where).arm("candidate")
+        rows = rows_of_cells(check.spec, table, check.where)
         names = ("/".join([check.id, *cell.values()]) for cell in rows.cells(check.each)) if len(rows) else ()
         missing |= {name for name in names if name not in plan.by_check}
     if missing:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from evalharness.evidence import Evidence
-from evalharness.metrics import rows_for
+from evalharness.metrics import rows_for, rows_of_cells
 from evalharness.outcomes import OutcomeTable
 from evalharness.plan import Plan
 from evalharness.prompt_rows import PromptRows
@@ -215,7 +215,7 @@ def _cells(check: Check, table: OutcomeTable, where: str | None) -> list[dict[st
         InputError: none: a check that matches nothing must not pass in silence.
     """
     try:
-        rows = rows_for(check.spec, table, check.where).arm("candidate")
+        rows = rows_of_cells(check.spec, table, check.where)
         cells = rows.cells(check.each) if len(rows) else []
         homeless = rows.without(check.each) if len(rows) else []
     except InputError as error:

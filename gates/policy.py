@@ -124,6 +124,9 @@ class Check(Record):
                 raise ValueError(f"the threshold of a rate lies strictly between 0 and 1, not {self.threshold:g}")
             if self.threshold <= 0:
                 raise ValueError(f"the threshold must be above 0, not {self.threshold:g}")
+        split = sorted({*self.where, *self.each} - {"set", "set_name"})
+        if spec.family == "bias" and split:
+            raise ValueError(f"metric {self.metric} is about the judge on whole sets: take '{split[0]}' away")
         if spec.set_kind is not None and self.where.get("set", spec.set_kind.value) != spec.set_kind.value:
             raise ValueError(f"metric {self.metric} is about {spec.set_kind.value} sets, not '{self.where['set']}'")
         return self

@@ -2,7 +2,7 @@
 
 from evalharness.metrics.calibrated import Calibrations
 from evalharness.metrics.catalogue import METRICS, MetricSpec
-from evalharness.metrics.measure import compare, measure, rows_for
+from evalharness.metrics.measure import compare, measure, rows_for, rows_of_cells
 from evalharness.metrics.measurement import Measurement
 
-__all__ = ["METRICS", "Calibrations", "Measurement", "MetricSpec", "compare", "measure", "rows_for"]
+__all__ = ["METRICS", "Calibrations", "Measurement", "MetricSpec", "compare", "measure", "rows_for", "rows_of_cells"]

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
+from evalharness.outcomes import Phase
 from golden_sets.records import SetKind
 
-Family = Literal["rate", "reliability", "quantile", "ratio", "judge"]
+Family = Literal["rate", "reliability", "quantile", "ratio", "judge", "bias", "preference"]
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,13 @@ class MetricSpec:
     """Denominator column, for ratios of sums; ``success``: golden answers that passed."""
     scale: float = 1.0
     """Factor on the ratio, e.g. 10^6 for a price per million tokens."""
+    phases: tuple[Phase, ...] = ("quality",)
+    """For biases and preferences: the phases of the rows they rest on."""
+
+    @property
+    def is_probed(self) -> bool:
+        """True for metrics that rest on what the judge is asked once, when the run is over."""
+        return self.family in ("bias", "preference")
 
     @property
     def is_safety(self) -> bool:
@@ -66,6 +74,13 @@ def _specs() -> tuple[MetricSpec, ...]:
         MetricSpec("usd_per_success", "USD", "lower", "ratio", golden, numerator="usd", denominator="success"),
         MetricSpec("judge_sensitivity", "1", "higher", "judge"),
         MetricSpec("judge_specificity", "1", "higher", "judge"),
+        MetricSpec("judge_position_bias", "1", "lower", "bias", phases=("pairwise",)),
+        MetricSpec("judge_verbosity_bias", "1", "lower", "bias", phases=("pairwise",)),
+        MetricSpec("judge_self_preference", "1", "lower", "bias"),
+        MetricSpec("judge_inconsistency", "1", "lower", "bias", phases=("quality", "consistency")),
+        MetricSpec("judge_gaming_rate", "1", "lower", "bias", phases=("planted",)),
+        MetricSpec("judge_injection_rate", "1", "lower", "bias", phases=("planted",)),
+        MetricSpec("win_rate", "1", "higher", "preference", phases=("pairwise",)),
     )
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from evalharness.metrics import paired, rates, ratios
+from evalharness.metrics.biases import bias
 from evalharness.metrics.calibrated import Calibrations, added_up
 from evalharness.metrics.catalogue import METRICS, MetricSpec
 from evalharness.metrics.measurement import Measurement
+from evalharness.metrics.preferences import win_rate
 from evalharness.outcomes import Arm, OutcomeTable
 from golden_sets.errors import InputError
 from golden_sets.records import SetKind
@@ -17,12 +19,15 @@ def rows_for(spec: MetricSpec, table: OutcomeTable, where: Mapping[str, str]) ->
     """The rows of both arms that a metric is about.
 
     Rates and costs rest on the scored answers; latency on the latency pass (where there was none, on what was
-    measured beside the answers); reliability on every request for an answer.
+    measured beside the answers); reliability on every request for an answer; biases and preferences on what the judge
+    was asked besides.
     """
     selector = dict(where)
     if spec.set_kind is not None:
         selector.setdefault("set", spec.set_kind.value)
     rows = table.where(selector)
+    if spec.is_probed:
+        return rows.phase(*spec.phases)
     if spec.family == "reliability":
         return rows.phase("quality", "latency")
     if spec.family == "quantile" or spec.denominator == "e2e_s":
@@ -30,6 +35,15 @@ def rows_for(spec: MetricSpec, table: OutcomeTable, where: Mapping[str, str]) ->
         return measured_apart if len(measured_apart) else rows.phase("quality")
     # A rubric that is named may be a further one, whose scores stand in rows of their own.
     return rows.phase("quality", "criterion") if "rubric" in where else rows.phase("quality")
+
+
+def rows_of_cells(spec: MetricSpec, table: OutcomeTable, where: Mapping[str, str]) -> OutcomeTable:
+    """The candidate's rows that tell which cells a metric has.
+
+    Those it is about; for what the judge is asked besides, the answers of the sets it is asked about, so that a probe
+    that was never made is missed and does not take its check along.
+    """
+    return (table.where(where).phase("quality") if spec.is_probed else rows_for(spec, table, where)).arm("candidate")
 
 
 def measure(
@@ -59,6 +73,10 @@ def measure(
         raise InputError(f"unknown metric '{metric}'", do=f"use one of {', '.join(METRICS)}")
     if spec.family == "judge":
         return rates.judge_rate(spec, added_up(calibrations, set_kind))
+    if spec.family == "bias":
+        return bias(spec, rows)
+    if spec.family == "preference":
+        return win_rate(spec, rows)
     mine = rows.arm(arm)
     if len(mine) == 0:
         raise InputError(f"no outcome of the {arm} for metric '{metric}' in this cell")
@@ -94,7 +112,7 @@ def compare(
     if spec.family == "ratio":
         return paired.ratio(spec, pairs, calibrations)
     if spec.family == "rate":
-        return paired.rate_difference(spec, pairs)
+        return paired.rate_difference(spec, pairs, calibrations)
     raise InputError(
         f"metric '{metric}' has no comparison in pairs", do="use a floor or a ceiling, or a rate or cost metric"
     )

@@ -73,6 +73,15 @@ class Measurement:
         return replace(self, cell=dict(cell))
 
 
+def nothing(metric: str, unit: str, lacking: str) -> Measurement:
+    """A measurement for which there was nothing to measure."""
+
+    def never(confidence: float, side: Side) -> Interval:
+        raise AssertionError(f"no interval at {confidence} {side}: nothing was measured")
+
+    return Measurement(metric, unit, never, n=0, lacking=lacking)
+
+
 def once(make: Callable[[], Prepared]) -> Callable[[], Prepared]:
     """What ``make`` returns, made when it is first asked for; then the arrays it was made from are let go."""
     waiting, made = [make], list[Prepared]()
