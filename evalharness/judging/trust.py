@@ -51,7 +51,7 @@ def trust(calibration: FileCalibration, *, min_kappa: float | None = None, min_l
         raise InputError(f"at least 1 label, got {min_labels}", where="--min-labels")
     overall = calibration.overall
     needed = labels_needed(overall, min_labels)
-    reasons = [*_flips(calibration), *_labels(overall, min_labels, needed), *_kappas(calibration, min_kappa)]
+    reasons = [*flips(calibration), *_labels(overall, min_labels, needed), *_kappas(calibration, min_kappa)]
     reasons += [
         f"on arm '{name}' the judge shows at most {arm.youden.high:.2f} of a true difference"
         for name, arm in calibration.arms.items()
@@ -89,7 +89,8 @@ def _youden_lower(found: Agreement, growth: float) -> float:
     return youden_lower(*counts, confidence=CONFIDENCE)
 
 
-def _flips(calibration: FileCalibration) -> Iterator[str]:
+def flips(calibration: FileCalibration) -> Iterator[str]:
+    """Where judge and people agree less than chance, with confidence, in words."""
     for name, found in (("", calibration.overall), *calibration.arms.items()):
         if found.polarity_flipped:
             where = f" on arm '{name}'" if name else ""
