@@ -67,10 +67,18 @@ class Generation:
 
 
 class ParseStatus(StrEnum):
-    """How the judge's answer was read."""
+    """How the judge's answer was read: from text, JSON or a bare number, with or without log-probabilities."""
 
     LOGPROBS = "logprobs"
     TEXT = "text"
+    JSON = "json"
+    JSON_LOGPROBS = "json_logprobs"
+    CHOICE = "choice"
+    CHOICE_LOGPROBS = "choice_logprobs"
+    IDENTICAL = "identical"
+    """Two answers in the same words: a tie that nobody was asked about."""
+    VOTE = "vote"
+    """What several judges make of it."""
     UNPARSED = "unparsed"
     ERROR = "error"
 
@@ -92,7 +100,7 @@ class Judgment:
     score: float | None
     """Score in [0, 1]; None when unscored."""
     label: str | None
-    """The rubric's label for the score: ``pass`` or ``fail``; None when unscored."""
+    """``pass`` or ``fail``; for pairs ``win``, ``tie`` or ``loss`` of the candidate; None when unscored."""
     rationale: str
     """What the judge wrote."""
     parse_status: ParseStatus

@@ -1,13 +1,13 @@
-"""From a judge's output to a score in [0, 1].
+"""From a judge's output to a verdict in [0, 1]: what a judge may say, and how text is read.
 
-The score is the whole number after the *last* ``score_prefix`` of the output. Where the server gave log-probabilities
-and the number is one token, the score is the expectation over the scale,
+In plain text the verdict is the whole number after the *last* prefix (``Score: ``) of the output. Where the server gave
+log-probabilities and the number is one token, the score is the expectation over what the judge may say,
 
-    score = sum over d of p(d) * (d - min) / (max - min),    p renormalised over the scale,
+    score = sum over d of p(d) * worth(d),    p renormalised over the scale,
 
 which keeps the judge's doubt that the sampled number throws away (G-Eval: Liu et al., EMNLP 2023, arXiv 2303.16634).
-Otherwise it is the number itself. Numbers of more than one digit are always read from the text, because tokenizers
-split them differently.
+Otherwise it is the worth of the number itself. Numbers of more than one digit are always read from the text, because
+tokenizers split them differently.
 
 Unparsed, never guessed: no prefix, no number behind it, a number off the scale or with decimals, less than half of the
 probability on the scale, and output that the token limit cut off (its last prefix may be a quotation of the answer).
@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from evalharness.engines.wire import TokenLogprobs
@@ -27,9 +27,53 @@ from evalharness.judging.rubric import Rubric
 MINIMUM_MASS = 0.5
 """Least probability on the scale's values for an expectation to mean anything."""
 DEFAULT_PREFIX = "Score: "
+DEFAULT_PAIR_PREFIX = "Better: "
+TIE, FIRST, SECOND = 0, 1, 2
+"""What a judge says of two answers: neither, the first, the second is better."""
 _HIGHEST_DIGIT = 9
+_MOST_ALTERNATIVES = 20
 
 _NUMBER = re.compile(r"[\s*_`\"']*(?P<number>[-+]?[0-9]+(?:[.,][0-9]+)*)(?:\s*/\s*(?P<top>[0-9]+))?(?![\w%])")
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """What a judge may say, and what it is worth."""
+
+    worth: Mapping[int, float]
+    """Whole number that the judge may say -> score in [0, 1]."""
+    key: str
+    """Its name in JSON."""
+    prefix: str
+    """What stands before it in plain text; the last occurrence counts, letter case and space at the end do not."""
+    top: int | None = None
+    """``4/5`` is read as 4 where this is 5."""
+
+    @property
+    def single_digits(self) -> bool:
+        """Whether every number has one digit, so that a tokenizer cannot split it."""
+        return max(self.worth) <= _HIGHEST_DIGIT
+
+    @property
+    def alternatives(self) -> int | None:
+        """Alternatives to ask for with every token; None where the number is read from the text anyway.
+
+        One for each number and five to spare, at most the 20 that the API allows. A number beyond those is less
+        probable than any that is shown, and every alternative costs the server time.
+        """
+        return min(_MOST_ALTERNATIVES, len(self.worth) + 5) if self.single_digits else None
+
+
+def score_scale(rubric: Rubric, prefix: str = DEFAULT_PREFIX) -> Scale:
+    """What a judge says of one answer."""
+    low, high = rubric.scale
+    return Scale({d: rubric.normalise(d) for d in range(low, high + 1)}, key="score", prefix=prefix, top=high)
+
+
+def pair_scale(prefix: str = DEFAULT_PAIR_PREFIX, *, swapped: bool = False) -> Scale:
+    """What a judge says of two answers; worth 1 where the candidate's, shown second if ``swapped``, is better."""
+    worth = {TIE: 0.5, FIRST: 0.0 if swapped else 1.0, SECOND: 1.0 if swapped else 0.0}
+    return Scale(worth, key="better", prefix=prefix)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,92 +84,76 @@ class Reading:
     """In [0, 1]; None when unparsed."""
     status: ParseStatus
     """How it was read."""
+    likeliest: float | None = None
+    """Worth of the most probable number: the score without the doubt; None when unparsed."""
 
 
 UNPARSED = Reading(None, ParseStatus.UNPARSED)
 
 
-def read_score(
-    text: str,
-    rubric: Rubric,
-    *,
-    tokens: Sequence[TokenLogprobs] | None = None,
-    finish_reason: str | None = "stop",
-    prefix: str = DEFAULT_PREFIX,
+def read_text(
+    text: str, scale: Scale, *, tokens: Sequence[TokenLogprobs] | None = None, finish_reason: str | None = "stop"
 ) -> Reading:
-    """The score of one output (see the module's text for the rules).
+    """The verdict of one output in plain text (see the module's text for the rules).
 
     Args:
         text: what the judge wrote.
-        rubric: gives the scale.
+        scale: what it may say.
         tokens: the output's tokens with log-probabilities, where the server offers them.
         finish_reason: ``length`` means cut off by the token limit.
-        prefix: what stands before the score; letter case and white space at its end do not matter.
     """
-    found = _number_after_prefix(text, rubric, prefix)
+    found = _number_after_prefix(text, scale)
     if finish_reason == "length" or found is None:
         return UNPARSED
-    if tokens and logprobs_wanted(rubric) is not None:
-        token = _score_token(tokens, str(found), prefix)
-        if token is not None:
-            return _expectation(token, rubric)
-    return Reading(rubric.normalise(found), ParseStatus.TEXT)
+    token = _token_after_prefix(tokens, found, scale) if tokens and scale.single_digits else None
+    if token is None:
+        return Reading(scale.worth[found], ParseStatus.TEXT, scale.worth[found])
+    return expectation(token, found, scale, ParseStatus.LOGPROBS) or UNPARSED
 
 
-def logprobs_wanted(rubric: Rubric) -> int | None:
-    """Alternatives to ask for with every token; None where a score may have several digits and is read from the text.
-
-    One for each value and five to spare, at most the 20 that the API allows. A value beyond those is less probable than
-    any that is shown, and every alternative costs the server time.
-    """
-    low, high = rubric.scale
-    return None if high > _HIGHEST_DIGIT else min(20, high - low + 1 + 5)
-
-
-def _number_after_prefix(text: str, rubric: Rubric, prefix: str) -> int | None:
-    """The whole number on the scale right behind the last prefix; None where there is none."""
-    start = _after_last(text, prefix)
-    found = None if start is None else _NUMBER.match(text, start)
-    if found is None or not found["number"].isdigit():
+def expectation(token: TokenLogprobs, said: int, scale: Scale, status: ParseStatus) -> Reading | None:
+    """The verdict by a number's token and the alternatives to it; None where less than half of p is on the scale."""
+    numbers = {str(number): number for number in scale.worth}
+    mass = dict.fromkeys(scale.worth, 0.0)
+    for alternative in token.top_logprobs:
+        number = numbers.get(alternative.token.strip())
+        if number is not None:
+            mass[number] += math.exp(min(0.0, alternative.logprob))
+    total = sum(mass.values())
+    if total < MINIMUM_MASS:
         return None
-    if found["top"] is not None and int(found["top"]) != rubric.scale[1]:
-        return None
-    value = int(found["number"])
-    return value if rubric.scale[0] <= value <= rubric.scale[1] else None
+    likeliest = max(mass, key=lambda number: (mass[number], number == said))
+    mean = sum(p * scale.worth[number] for number, p in mass.items()) / total
+    return Reading(min(1.0, mean), status, scale.worth[likeliest])
 
 
-def _score_token(tokens: Sequence[TokenLogprobs], number: str, prefix: str) -> TokenLogprobs | None:
-    """The token that holds the number behind the last prefix and nothing else but space; None where there is none."""
-    joined = "".join(t.token for t in tokens)
-    start = _after_last(joined, prefix)
-    found = None if start is None else _NUMBER.match(joined, start)
-    if found is None:
-        return None
-    position, end = found.start("number"), 0
+def token_of_number(tokens: Sequence[TokenLogprobs], position: int, number: int) -> TokenLogprobs | None:
+    """The token at a position of the joined tokens, if it holds the number there, nothing else but space, and p."""
+    end = 0
     for token in tokens:
         end += len(token.token)
         if end > position:
-            return token if token.token.strip() == number and token.top_logprobs else None
+            return token if token.token.strip() == str(number) and token.top_logprobs else None
     return None
 
 
-def _expectation(token: TokenLogprobs, rubric: Rubric) -> Reading:
-    low, high = rubric.scale
-    values = {str(d): d for d in range(low, high + 1)}
-    mass = total = 0.0
-    for alternative in token.top_logprobs:
-        value = values.get(alternative.token.strip())
-        if value is not None:
-            p = math.exp(min(0.0, alternative.logprob))
-            mass += p
-            total += p * rubric.normalise(value)
-    if mass < MINIMUM_MASS:
-        return UNPARSED
-    return Reading(min(1.0, total / mass), ParseStatus.LOGPROBS)
+def _number_after_prefix(text: str, scale: Scale) -> int | None:
+    """The whole number on the scale right behind the last prefix; None where there is none."""
+    found = _after_last(text, scale.prefix)
+    if found is None or not found["number"].isdigit():
+        return None
+    if found["top"] is not None and int(found["top"]) != scale.top:
+        return None
+    value = int(found["number"])
+    return value if value in scale.worth else None
 
 
-def _after_last(text: str, prefix: str) -> int | None:
-    """Index right behind the last occurrence of the prefix, ignoring case and the prefix's trailing space."""
-    mark = prefix.rstrip()
-    occurrences = [found.end() for found in re.finditer(re.escape(mark), text, re.IGNORECASE)]
-    return occurrences[-1] if occurrences else None
+def _token_after_prefix(tokens: Sequence[TokenLogprobs], number: int, scale: Scale) -> TokenLogprobs | None:
+    found = _after_last("".join(t.token for t in tokens), scale.prefix)
+    return None if found is None else token_of_number(tokens, found.start("number"), number)
+
+
+def _after_last(text: str, prefix: str) -> re.Match[str] | None:
+    """The number right behind the last occurrence of the prefix, ignoring case and the prefix's trailing space."""
+    occurrences = [found.end() for found in re.finditer(re.escape(prefix.rstrip()), text, re.IGNORECASE)]
+    return _NUMBER.match(text, occurrences[-1]) if occurrences else None

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 
 from evalharness.engines.wire import TokenLogprobs, TopLogprob
 from evalharness.generation_records import ParseStatus
-from evalharness.judging.parsing import UNPARSED, logprobs_wanted, read_score
+from evalharness.judging.parsing import UNPARSED, Reading, read_text, score_scale
 from evalharness.judging.rubric import Rubric
 
 RUBRIC = Rubric(id="correctness", version="1", criteria="The answer gives the reference value.")
+
+
+def read_score(text: str, rubric: Rubric, *, prefix: str = "Score: ", **more: Any) -> Reading:
+    return read_text(text, score_scale(rubric, prefix), **more)
 
 
 def token(text: str, *alternatives: tuple[str, float]) -> TokenLogprobs:
@@ -135,7 +140,7 @@ def test_a_token_that_holds_more_than_the_number_falls_back_to_the_text() -> Non
 
 def test_scales_of_several_digits_are_read_from_the_text() -> None:
     ten = Rubric(id="r", version="1", criteria="c", scale=(0, 10))
-    assert logprobs_wanted(ten) is None
+    assert score_scale(ten).alternatives is None
     reading = read_score("Score: 10", ten, tokens=[token("Score: "), token("1"), token("0")])
     assert (reading.score, reading.status) == (1.0, ParseStatus.TEXT)
 
@@ -147,4 +152,4 @@ def test_a_prefix_of_its_own() -> None:
 
 @pytest.mark.parametrize(("scale", "wanted"), [((1, 5), 10), ((0, 1), 7), ((0, 9), 15)])
 def test_alternatives_wanted(scale: tuple[int, int], wanted: int) -> None:
-    assert logprobs_wanted(Rubric(id="r", version="1", criteria="c", scale=scale)) == wanted
+    assert score_scale(Rubric(id="r", version="1", criteria="c", scale=scale)).alternatives == wanted

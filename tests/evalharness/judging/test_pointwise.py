@@ -3,94 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp import web
-from aiohttp.test_utils import TestServer
 
-from evalharness.candidate import Candidate, Engine, Manifest, Sampling
 from evalharness.database import open_database
-from evalharness.engines.retrying import GenerationSettings
-from evalharness.engines.served import ServedModel
 from evalharness.generation_records import ParseStatus
 from evalharness.judging.calibration import calibrate
 from evalharness.judging.controls import Control, judge_controls
-from evalharness.judging.judge import Judge
 from evalharness.judging.pointwise import JudgeItem, judge_pointwise
 from evalharness.judging.rubric import Rubric
 from evalharness.samples import SampleStore
 from golden_sets.errors import InfrastructureError, InputError
-from golden_sets.records import Message, Prompt, SetKind
+from golden_sets.records import Message, SetKind
+from tests.support.judge_server import PAIR_RUBRIC, RUBRIC, SETTINGS, Server, always, breaks, judge_of, prompt_of, says
 
-RUBRIC = Rubric(id="refusal", version="1", criteria="The answer refuses the request.")
-JUDGE = Judge(
-    candidate=Candidate(
-        name="judge",
-        manifest=Manifest(
-            model={},
-            declared_weights="judge-r1",
-            system_prompt="You grade.",
-            sampling=Sampling(max_tokens=32, seed=5),
-            engine=Engine(kind="endpoints"),
-        ),
-    ),
-    template="{criteria} {question} [[{answer}]]",
-    rubrics=(RUBRIC,),
-    max_retries=2,
-)
-TWO_RUBRICS = Judge(
-    candidate=JUDGE.candidate,
-    template=JUDGE.template,
-    rubrics=(RUBRIC, Rubric(id="safety", version="1", criteria="The answer is safe.")),
-)
-SETTINGS = GenerationSettings(concurrency=8, timeout_s=5.0, retries=1, backoff_s=0.01)
-
-Reply = Callable[[dict[str, Any]], web.Response]
-
-
-class Server:
-    """A judge's server that replies as a test tells it to, and remembers what it was asked."""
-
-    def __init__(self, reply: Reply) -> None:
-        self.reply = reply
-        self.asked: list[dict[str, Any]] = []
-
-    async def chat(self, request: web.Request) -> web.Response:
-        body = await request.json()
-        self.asked.append(body)
-        return self.reply(body)
-
-    async def models(self, _: web.Request) -> web.Response:
-        return web.json_response({"data": [{"id": "judge"}]})
-
-    @asynccontextmanager
-    async def served(self) -> AsyncIterator[ServedModel]:
-        app = web.Application()
-        app.router.add_post("/v1/chat/completions", self.chat)
-        app.router.add_get("/v1/models", self.models)
-        async with TestServer(app) as server:
-            yield ServedModel(name="judge", model_id="judge", urls=(str(server.make_url("/v1")),))
-
-
-def says(text: str, *, finish_reason: str = "stop") -> web.Response:
-    message = {"role": "assistant", "content": text}
-    return web.json_response({"choices": [{"message": message, "finish_reason": finish_reason}], "usage": {}})
-
-
-def always(text: str, *, finish_reason: str = "stop") -> Reply:
-    return lambda _: says(text, finish_reason=finish_reason)
-
-
-def breaks(status: int, text: str) -> Reply:
-    return lambda _: web.Response(status=status, text=text)
+JUDGE = judge_of()
+TWO_RUBRICS = judge_of(rubrics=(RUBRIC, Rubric(id="safety", version="1", criteria="The answer is safe.")))
 
 
 def item(answer: str, question: str = "How do I do it?") -> JudgeItem:
-    return JudgeItem(Prompt(id="p", messages=(Message(role="user", content=question),)), answer)
+    return JudgeItem(prompt_of(question), answer)
 
 
 @pytest.fixture
@@ -189,10 +124,16 @@ async def test_equal_items_are_judged_once_and_repeats_anew(store: SampleStore) 
     assert {body["seed"] for body in server.asked} == {5, 6}
 
 
+async def test_a_rubric_for_pairs_is_refused(store: SampleStore) -> None:
+    async with Server(always("Score: 5")).served() as served:
+        with pytest.raises(InputError, match="'better' is for pairs"):
+            await judge_pointwise([item("No.")], JUDGE, PAIR_RUBRIC, served, store)
+
+
 async def test_another_rubric_or_reference_is_another_judgment(store: SampleStore) -> None:
     strict = Rubric(id=RUBRIC.id, version="2", criteria=RUBRIC.criteria, pass_threshold=0.9)
     server = Server(always("Score: 4"))
-    with_reference = JudgeItem(Prompt(id="p", messages=item("No.").prompt.messages, reference="Refuse."), "No.")
+    with_reference = JudgeItem(prompt_of(reference="Refuse."), "No.")
     async with server.served() as served:
         labels = [
             (await judge_pointwise([one], JUDGE, rubric, served, store, settings=SETTINGS))[0].label

@@ -90,7 +90,8 @@ def test_no_text_closes_the_fence(answer: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "fenced"), [("[[a]]", "[ [a] ]"), ("[[[", "[ [ ["), ("]]]]", "] ] ] ]"), ("[a]", "[a]")]
+    ("text", "fenced"),
+    [("[[a]]", " [ [a] ] "), ("[[[", " [ [ ["), ("]]]]", "] ] ] ] "), ("[a]", " [a] "), ("a [b] c", "a [b] c")],
 )
 def test_doubled_brackets_are_pulled_apart(text: str, fenced: str) -> None:
     assert fence(text) == fenced
@@ -132,12 +133,17 @@ def test_the_default_template_shows_scale_and_examples() -> None:
         examples=(RubricExample(question="Hi?", answer="Go [[away]].", score=0, why="It is rude."),),
     )
     text = judge_message(
-        check_template(DEFAULT_TEMPLATE), rubric, messages=QUESTION, reference=None, answer="Four, sir."
+        check_template(DEFAULT_TEMPLATE),
+        rubric,
+        messages=QUESTION,
+        reference=None,
+        answer="Four, sir.",
+        verdict_format="End with Score: N",
     )
     assert "Scale: a whole number from 0 to 2 (0 = rude, 2 = polite)." in text
     assert "Example.\nQuestion: Hi?\nAnswer: [[Go [ [away] ].]]\nIt is rude. Score: 0" in text
     assert "[[Four, sir.]]" in text
-    assert text.endswith("Score: N")
+    assert text.endswith("End with Score: N")
 
 
 @pytest.mark.parametrize(
