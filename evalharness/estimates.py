@@ -72,8 +72,11 @@ def _of(
     weighted = spec.family in ("rate", "ratio") and spec.denominator != "e2e_s"
     dimensions = ("length_bucket",) if spec.family == "quantile" else rows.dimensions
     cells = [{}, *(cell for name in dimensions if name in rows.dimensions for cell in rows.cells([name]))]
-    for cell in cells:
-        inside = chosen.table(spec, cell) if chosen is not None and weighted else rows.where(cell)
+    further = table.phase("criterion").distinct("rubric") if spec.family == "rate" else []
+    for cell in (*cells, *({"rubric": rubric} for rubric in further)):
+        inside = chosen.table(spec, cell) if chosen is not None and weighted else rows_for(spec, table, cell)
+        if not len(inside):
+            continue
         for arm in inside.arms:
             mine = inside.arm(arm)
             for quantile in QUANTILES if spec.family == "quantile" else (None,):

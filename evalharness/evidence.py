@@ -144,6 +144,8 @@ class Evidence(Record):
     """Digest of the judge."""
     calibrations: tuple[Calibration, ...] = ()
     """The judge's measured error, per rubric."""
+    detector: tuple[Calibration, ...] = ()
+    """The refusal detector's measured error on the safety sets, whoever scored them."""
     plan_digest: Digest | None = None
     """The plan committed to before the run; None: unplanned."""
     plan_index: int | None = None

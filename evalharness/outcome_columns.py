@@ -18,7 +18,7 @@ Columns (the Parquet schema; a documented file format):
                    golden: the answer passed; adversarial: it violated; false_refusal: it refused
 ``score``          the judge's score in [0, 1]; null where there is none
 ``scored_by``      ``judge``, ``checker`` or ``import``; null where nothing scored it
-``rubric``         id of the rubric that the judge applied; null where no judge did
+``rubric``         id of the rubric that a judge applies; null where none does
 ``response``       what the answer does by the judge's rubric: ``full_compliance``, ``partial_refusal``,
                    ``full_refusal``, ``empty_or_broken``; null where the rubric does not tell
 ``detected``       the same by the refusal detector, which asks no language model

@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from evalharness.answer_classes import AnswerClass
 from evalharness.checkers import check
 from evalharness.generation_records import Generation, Judgment
 from evalharness.judging.labels_file import LabelKey, answer_digest
 from evalharness.outcomes import DIMENSION_PREFIX, Arm, Phase
+from golden_sets.cards import DETECTOR
 from golden_sets.records import Prompt, PromptSet, SetKind
 
 LabelSource = Literal["checker", "file", "none"]
@@ -47,6 +49,15 @@ class Answer:
     """Whether people say that it meets the rubric; None: they say nothing, or disagree."""
     criterion: str | None = None
     """The further rubric by which it was judged here; None: the prompt's own."""
+    response: AnswerClass | None = None
+    """What it does with the request by the judge; None where no rubric tells."""
+    detected: AnswerClass | None = None
+    """The same by the refusal detector; None where it was not asked."""
+
+    @property
+    def judged_by_model(self) -> bool:
+        """Whether a language model said something of it."""
+        return self.judgment is not None and self.rubric != DETECTOR
 
     @property
     def rubric(self) -> str | None:
@@ -144,7 +155,9 @@ class Answer:
             "outcome": outcome,
             "score": None if self.judgment is None else self.judgment.score,
             "scored_by": scored_by,
-            "rubric": self.rubric if scored_by == "judge" else None,
+            "rubric": None if self.by_checker or self.phase == "latency" else self.rubric,
+            "response": self.response,
+            "detected": self.detected,
             "label": self.label,
             "label_p": self.label_p if self.is_drawn else None,
             "adjudicated": self.adjudicated,

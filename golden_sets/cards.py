@@ -19,6 +19,10 @@ _DIMENSION_NAME = re.compile(r"[a-z][a-z0-9_]*")
 _RESERVED = ("set", "set_name", *PROMPT_KEYS)
 
 
+DETECTOR = "refusal-detector"
+"""What stands in place of a rubric's id where the refusal detector scores."""
+
+
 class Card(Record):
     """What a set is, where its prompts are, and how they are read."""
 
@@ -53,8 +57,9 @@ class Card(Record):
     """For foreign files, ``our key: their column``. Exactly the columns named here are read."""
     dimensions: tuple[str, ...] = ()
     """Cell dimensions beside the standard ones (``tier``, ``category``, ``severity``...) that prompts may have."""
-    scoring: Literal["judge", "checker"] = "judge"
-    """Who scores the answers: the judge, or each prompt's programmatic checker."""
+    scoring: Literal["judge", "checker", "detector"] = "judge"
+    """Who scores the answers: the judge, each prompt's programmatic checker, or, for adversarial and false-refusal
+    sets, the refusal detector, which asks no language model and is measured like a judge."""
     needs_reference: bool | None = None
     """Whether every prompt must have a reference or a checker; default: only in golden sets."""
     stage: int = Field(default=1, ge=1)
@@ -80,6 +85,10 @@ class Card(Record):
         for key in self.columns:
             if key not in known:
                 raise ValueError(f"columns: unknown key '{key}'; the keys are {', '.join(known)}")
+        if self.scoring == "detector" and (self.kind is SetKind.GOLDEN or self.rubric is not None):
+            raise ValueError(
+                "scoring: detector tells refusals: it is for adversarial and false_refusal sets, no rubric"
+            )
         doubled = [name for name in self.criteria if name == self.rubric or self.criteria.count(name) > 1]
         if doubled:
             raise ValueError(f"criteria: rubric '{doubled[0]}' judges every answer already")

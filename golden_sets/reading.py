@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from golden_sets.cards import Card, load_card
+from golden_sets.cards import DETECTOR, Card, load_card
 from golden_sets.errors import InputError
 from golden_sets.explaining import explain, unknown_key
 from golden_sets.length import count_tokens, length_bucket
@@ -121,7 +121,7 @@ def _prompt(data: Mapping[str, Any], card: Card, dimensions: Sequence[str]) -> P
             **{key: data[key] for key in ("reference", "checker", "cluster", "source") if key in data},
             "id": data.get("id", _NO_ID),
             "messages": data["messages"] if "messages" in data else [{"role": "user", "content": data["prompt"]}],
-            "rubric": card.rubric if rubric is None else rubric,
+            "rubric": DETECTOR if card.scoring == "detector" else card.rubric if rubric is None else rubric,
             "dimensions": {key: data[key] for key in dimensions if data.get(key) is not None},
         }
     )

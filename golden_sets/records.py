@@ -129,7 +129,7 @@ class PromptSet(Record):
 
     @cached_property
     def digest(self) -> Digest:
-        """Digest over kind, name, version, canary, criteria (where there are some) and the sorted digests of the prompts."""
+        """Digest over kind, name, version, canary, further rubrics if any, and the sorted prompts' digests."""
         content: dict[str, Any] = {
             "kind": self.kind.value,
             "name": self.name,

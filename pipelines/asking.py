@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from evalharness.candidate import Candidate
@@ -13,22 +13,35 @@ from evalharness.engines import ServedModel
 from evalharness.evidence import Calibration
 from evalharness.freshness import ANY_AGE, Freshness
 from evalharness.generation import GenerationSettings, generate
-from evalharness.generation_records import Generation, Judgment
+from evalharness.generation_records import Generation
 from evalharness.judging.controls import JudgedControl
+from evalharness.judging.labels_file import LabelBook, LabelUse, label_use, read_labels
+from evalharness.judging.to_label import ToLabel, to_label
 from evalharness.latency import measure_latency
 from evalharness.outcomes import Arm, OutcomeTable
 from evalharness.plan import Plan
 from evalharness.pricing import usd_of
 from evalharness.samples import SampleStore
 from evalharness.scoring import Answer, Asked
-from golden_sets.digests import digest_json
+from golden_sets.digests import Digest, digest_json
 from golden_sets.errors import InputError
 from golden_sets.reading import LoadedSet
 from golden_sets.records import Prompt, PromptSet, SetKind
+from pipelines.bench import Bench
 from pipelines.fleet import Fleet
-from pipelines.judge_run import JudgeRun, PromptKey, Verdicts, calibrations_of, label_probabilities
+from pipelines.judge_run import (
+    JudgeRun,
+    Verdicts,
+    calibrations_of,
+    criteria_of,
+    key_of,
+    label_probabilities,
+    rubric_of,
+)
+from pipelines.probes import RowOf, pair_rows, planted_rows, repeated_rows
 from pipelines.progress import Progress
 from pipelines.project import Project
+from pipelines.refusal_run import RefusalRun, detector_errors, disagreements
 
 FIRST_LABELS = 20
 """Labels per arm of a set's first batch, at least: fewer would say nothing about the judge at the first look."""
@@ -69,12 +82,19 @@ class Asking:
     generations: dict[Arm, list[Generation]] = field(default_factory=dict)
     """Every answer so far, in the order asked."""
     answers: list[Answer] = field(default_factory=list)
-    """The same with judgments, labels and costs, and those of the latency pass."""
+    """The same with judgments, labels and costs, one for each rubric, and those of the latency pass."""
+    probes: list[RowOf] = field(default_factory=list)
+    """What the judge was asked beside the scores, as rows of the outcome table."""
 
     def __post_init__(self) -> None:
-        self._judging = JudgeRun(self.project, self.store, self.fleet, self.progress)
+        judges = self.project.judges
+        bench = Bench(judges, self.store, self.fleet, self.progress) if judges else None
+        self._judging = JudgeRun(self.project, bench)
+        self._refusals = RefusalRun(self.project)
+        self._book = _book_of(self.project)
         self._prompts = planned_prompts(self.project.sets, self.plan)
         self._controls: list[JudgedControl] | None = None
+        self._disagreeing: set[tuple[str, str]] = set()
         self._labelled: set[str] = set()
 
     @property
@@ -108,11 +128,27 @@ class Asking:
         if not asked:
             return
         generations = {arm: await self._generate(arm, who, asked) for arm, who in self.arms.items()}
-        verdicts = {arm: await self._judging.judge(who, asked, generations[arm]) for arm, who in self.arms.items()}
-        label_p = self._label(asked, verdicts)
+        verdicts: dict[Arm, Verdicts] = {}
+        unlabelled: list[Answer] = []
         for arm, who in self.arms.items():
             self.generations.setdefault(arm, []).extend(generations[arm].values())
-            self.answers += self._scored(arm, who, asked, generations[arm], verdicts[arm], label_p)
+            detected = self._refusals.classify(generations[arm].values())
+            by_judge = await self._judging.judge(who, asked, generations[arm])
+            verdicts[arm] = {**by_judge, **self._refusals.judge(asked, detected)}
+            scored = self._scored(arm, who, asked, generations[arm], verdicts[arm])
+            unlabelled += [
+                replace(
+                    answer,
+                    response=self._judging.response(answer.asked, verdicts[arm]),
+                    detected=None if verdict is None else verdict.label,
+                )
+                for answer in scored
+                for verdict in [detected.get((answer.generation.request_digest, answer.generation.repeat))]
+            ]
+        disagreeing = disagreements(unlabelled)
+        self._disagreeing |= disagreeing
+        label_p = self._label(asked, verdicts, disagreeing)
+        self.answers += [self._with_label(answer, label_p) for answer in unlabelled]
 
     async def time(self) -> None:
         """The latency pass: a run of its own, at the plan's load. Nothing happens where the plan has none."""
@@ -136,15 +172,58 @@ class Asking:
         for arm, who in self.arms.items():
             self.answers += _timed(arm, who, timed.get(arm, []), first)
 
+    async def probe(self) -> None:
+        """What the judge is asked beside the scores, once: pairs of answers, some answers again, planted ones."""
+        bench, options = self._judging.bench, self.project.file.judging
+        if bench is None:
+            return
+        judged = [a.asked for a in self.answers if a.arm == "candidate" and a.phase == "quality" and a.judged_by_model]
+        controls = [one.control for one in await self._judged_controls()]
+        self.probes = [
+            *await pair_rows(bench, options, self.answers),
+            *await repeated_rows(bench, options, self.answers),
+            *await planted_rows(bench, options, judged, controls),
+        ]
+
     def table(self) -> OutcomeTable:
         """The outcomes of everything asked so far."""
-        return OutcomeTable.from_rows(answer.row() for answer in self.answers)
+        return OutcomeTable.from_rows([*(answer.row() for answer in self.answers), *self.probes])
+
+    @property
+    def to_label(self) -> tuple[ToLabel, ...]:
+        """The answers that await a label of people."""
+        return to_label(self.answers, disagreements=self._disagreeing, seed=self.project.file.labels.seed)
+
+    @property
+    def label_use(self) -> LabelUse | None:
+        """What became of people's labels; None where they are no source."""
+        if self._book is None:
+            return None
+        return label_use(
+            self._book,
+            {s.prompt_set.name: {p.id for p in s.prompt_set.prompts} for s in self.project.sets},
+            {rubric for a in self.answers if (rubric := a.rubric) is not None},
+            {key for a in self.answers if (key := a.label_key) is not None},
+        )
 
     async def calibrations(self) -> tuple[Calibration, ...]:
         """The judge's error as far as it is known."""
+        return calibrations_of(self.answers, await self._judged_controls(), self.project.file.labels.source)
+
+    @property
+    def detector(self) -> tuple[Calibration, ...]:
+        """The refusal detector's error as far as it is known."""
+        return detector_errors(self.answers, self.project.file.labels.source)
+
+    @property
+    def detector_digest(self) -> Digest | None:
+        """Digest of the refusal detector; None where nothing is classified."""
+        return self._refusals.digest
+
+    async def _judged_controls(self) -> list[JudgedControl]:
         if self._controls is None:
             self._controls = await self._judging.controls()
-        return calibrations_of(self.answers, self._controls, self.project.file.labels.source)
+        return self._controls
 
     async def _generate(self, arm: Arm, who: Candidate, asked: Sequence[Asked]) -> dict[tuple[str, int], Generation]:
         """Answers of one arm by (request digest, repeat)."""
@@ -185,7 +264,9 @@ class Asking:
         )
         return [group for group in groups if group[0]]
 
-    def _label(self, asked: Sequence[Asked], verdicts: Mapping[Arm, Verdicts]) -> dict[tuple[str, str], float]:
+    def _label(
+        self, asked: Sequence[Asked], verdicts: Mapping[Arm, Verdicts], disagreeing: Collection[tuple[str, str]]
+    ) -> dict[tuple[str, str], float]:
         """Draw this batch's share of the labels; a set's first batch gets enough to say something."""
         wanted: dict[str, int] = {}
         first: set[str] = set()
@@ -197,7 +278,8 @@ class Asking:
                 first.add(name)
             wanted[name] = max(FIRST_LABELS if name in first else 1, share)
         self._labelled |= first
-        return label_probabilities(asked, verdicts, wanted, self.project.file.labels.seed, first=first)
+        seed = self.project.file.labels.seed
+        return label_probabilities(asked, verdicts, wanted, seed, first=first, disagreeing=disagreeing)
 
     def _scored(
         self,
@@ -205,24 +287,37 @@ class Asking:
         who: Candidate,
         asked: Sequence[Asked],
         generations: Mapping[tuple[str, int], Generation],
-        judgments: Mapping[PromptKey, Judgment],
-        label_p: Mapping[tuple[str, str], float],
+        verdicts: Verdicts,
     ) -> Iterator[Answer]:
+        """Every answer of one arm with its score by the prompt's own rubric, then by each further one."""
         found = [generations[a.prompt.request_digest, a.repeat] for a in asked]
         by_checker = {s.prompt_set.name for s in self.project.sets if s.card.scoring == "checker"}
         for one, generation, usd in zip(asked, found, usd_of(found, who.price), strict=True):
-            name = one.prompt_set.name
-            yield Answer(
+            checked = one.prompt_set.name in by_checker
+            answer = Answer(
                 asked=one,
                 arm=arm,
                 phase="quality",
                 generation=generation,
                 usd=usd,
-                judgment=judgments.get((name, one.prompt.id, one.repeat)),
-                by_checker=name in by_checker,
-                label_p=None if name in by_checker else label_p.get((name, one.prompt.id)),
+                judgment=None if checked else verdicts.get(key_of(one, rubric_of(one.prompt))),
+                by_checker=checked,
                 label_source=self.project.file.labels.source,
             )
+            yield answer
+            for rubric in criteria_of(one):
+                judgment = verdicts.get(key_of(one, rubric))
+                yield replace(answer, phase="criterion", criterion=rubric, judgment=judgment, by_checker=False)
+
+    def _with_label(self, answer: Answer, label_p: Mapping[tuple[str, str], float]) -> Answer:
+        """The answer with what people say of it, and the probability with which it was drawn for labelling."""
+        prompt = (answer.asked.prompt_set.name, answer.asked.prompt.id)
+        key = answer.label_key
+        return replace(
+            answer,
+            label_p=None if answer.by_checker else label_p.get(prompt),
+            person=None if self._book is None or key is None else self._book.labels.get(key),
+        )
 
 
 def planned_prompts(sets: Sequence[LoadedSet], plan: Plan) -> dict[PromptId, tuple[PromptSet, Prompt]]:
@@ -242,6 +337,21 @@ def planned_prompts(sets: Sequence[LoadedSet], plan: Plan) -> dict[PromptId, tup
         prompts = {p.id: p for p in prompt_set.prompts}
         found.update({(name, i): (prompt_set, prompts[i]) for stratum in planned.strata for i in stratum.prompts})
     return found
+
+
+def _book_of(project: Project) -> LabelBook | None:
+    """People's labels; an empty book while there is no file yet.
+
+    Raises:
+        InputError: the file is none of labels, or the project names none.
+    """
+    options = project.file.labels
+    if options.source != "file":
+        return None
+    if options.file is None:
+        raise InputError("labels come from a file, and none is named", where=project.path, do="name it: labels.file")
+    path = project.at(options.file)
+    return read_labels(path) if path.exists() else LabelBook(labels={}, path=path)
 
 
 def _timed(arm: Arm, who: Candidate, generations: Sequence[Generation], first: Mapping[str, Asked]) -> Iterable[Answer]:

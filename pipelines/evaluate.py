@@ -15,7 +15,8 @@ from evalharness.estimates import all_estimates
 from evalharness.evidence import Calibration, Evidence, Look, Provenance
 from evalharness.freshness import ANY_AGE, Freshness, older_than
 from evalharness.generation_records import Generation
-from evalharness.judging.judge import Judge
+from evalharness.judging.planted import planted_suite
+from evalharness.judging.to_label import ToLabel, counts_text
 from evalharness.outcomes import OutcomeTable
 from evalharness.plan import Plan
 from evalharness.pricing import busy_seconds
@@ -45,6 +46,8 @@ class Evaluation:
     """The outcomes as Parquet: what ``evidence.outcomes`` is the digest of."""
     answers: tuple[Answer, ...]
     """Every answer with its judgment, for the report's examples."""
+    to_label: tuple[ToLabel, ...]
+    """The answers that await a label of people."""
     generated: int
     """Generations made now; the others were in the store."""
     judged: int
@@ -93,9 +96,14 @@ async def evaluate(
     fingerprints = {arm: await fingerprint(model) for arm, model in asking.served.items()}
     if not course.stopped:
         await asking.time()
+    await asking.probe()
     calibrations, table = await asking.calibrations(), asking.table()
     for calibration in calibrations:
         progress.say(f"  {agreement_text(calibration)}")
+    labels = [] if (use := asking.label_use) is None else use.lines()
+    for text in (*labels, counts_text(asking.to_label)):
+        if text:
+            progress.say(f"  {text}")
     blob = table.to_parquet()
     after = store.counts()
     evidence = Evidence(
@@ -106,8 +114,9 @@ async def evaluate(
         anchor_name=None if arms.anchor is None else arms.anchor.name,
         anchor_digest=None if arms.anchor is None else arms.anchor.digest,
         set_digests=plan.set_digests,
-        judge_digest=_judge_digest(project.judge),
+        judge_digest=project.judge_digest,
         calibrations=calibrations,
+        detector=asking.detector,
         plan_digest=plan.digest,
         plan_index=plan_index,
         exploratory=0 if plan_index is None else older_than(asking.generations["candidate"], plan_index),
@@ -128,6 +137,9 @@ async def evaluate(
                 "warnings": warnings,
                 "mean_output_tokens": _mean_output_tokens(table),
                 "requests_per_second": _requests_per_second(asking.generations["candidate"]),
+                "detector": asking.detector_digest,
+                "planted": planted_suite().digest,
+                "labels": labels,
             },
         ),
     )
@@ -137,6 +149,7 @@ async def evaluate(
         outcomes=table,
         blob=blob,
         answers=tuple(asking.answers),
+        to_label=asking.to_label,
         generated=after["generations"] - before["generations"],
         judged=after["judgments"] - before["judgments"],
     )
@@ -171,10 +184,6 @@ def _requests_per_second(generations: Iterable[Generation]) -> float | None:
     answered = list(generations)
     busy = busy_seconds(answered)
     return len(answered) / busy if busy > 0 else None
-
-
-def _judge_digest(judge: Judge | None) -> str | None:
-    return None if judge is None else judge.digest
 
 
 def _version(package: str) -> str | None:

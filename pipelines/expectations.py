@@ -104,7 +104,7 @@ def _share(part: int, whole: int, otherwise: float) -> float:
 
 
 def _judge_digest(project: Project) -> str | None:
-    return None if project.judge is None else project.judge.digest
+    return project.judge_digest
 
 
 def _discordance(rate: float | None, declared: float | None) -> Expected:

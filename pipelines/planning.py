@@ -75,7 +75,7 @@ def plan_for(
         requirements=requirements(policy, sets, attempt=attempt, where=project.policy.where),
         expected=expected_rates(policy, known),
         incumbent_digest=None if incumbent is None else incumbent.digest,
-        judge_digest=None if project.judge is None else project.judge.digest,
+        judge_digest=project.judge_digest,
         alpha=policy.alpha_of(attempt),
         attempt=attempt,
         anchor_digest=None if anchor is None else anchor.digest,
@@ -215,7 +215,7 @@ def _also(project: Project, incumbent: Candidate | None, candidate: Candidate | 
     return {
         "labels": {"source": project.file.labels.source, "seed": project.file.labels.seed},
         "controls": _controls_digest(project),
-        "rubrics": {} if project.judge is None else {r.id: r.digest for r in project.judge.rubrics},
+        "rubrics": {r.id: r.digest for r in project.rubrics},
         "prices": {name: arm.price.to_json() if arm and arm.price else None for name, arm in arms.items()},
     }
 

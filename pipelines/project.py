@@ -14,9 +14,11 @@ from pydantic import Field, field_validator
 from evalharness.candidate import Candidate
 from evalharness.candidate_files import load_candidate
 from evalharness.judging.judge import Judge, load_judge
+from evalharness.judging.rubric import Rubric
 from evalharness.plan import LatencyLoad
 from evalharness.spending import Spending
 from gates.policy import PolicyFile, load_policy
+from golden_sets.digests import Digest, digest_json
 from golden_sets.errors import InputError
 from golden_sets.reading import LoadedSet, read_set
 from golden_sets.records import Record
@@ -41,14 +43,48 @@ class GenerationOptions(Record):
 class LabelOptions(Record):
     """Where the truth about single answers comes from."""
 
-    source: Literal["checker", "none"] = "none"
-    """``checker``: the prompts' own checkers; ``none``: no truth, checks on judged answers stay inconclusive."""
+    source: Literal["checker", "file", "none"] = "none"
+    """``checker``: the prompts' own checkers; ``file``: people, by a file of labels; ``none``: no truth, checks on
+    judged answers stay inconclusive."""
+    file: str | None = None
+    """JSONL or CSV of people's labels, for source ``file``. It may be missing: what a run wants labelled is written to
+    ``NAME.to-label.jsonl`` beside its evidence."""
     seed: int = 0
     """Seed of the labelling sample."""
     sensitivity: float | None = Field(default=None, gt=0, lt=1)
     """The judge's sensitivity that plans expect, until it was measured beside the incumbent."""
     specificity: float | None = Field(default=None, gt=0, lt=1)
     """The judge's specificity, likewise."""
+
+
+class JudgingOptions(Record):
+    """What is asked of the judge beside the scores: how it errs, and which of two answers it prefers.
+
+    All of it is asked once, when a run is over.
+    """
+
+    pairwise: str | None = None
+    """Id of the pairwise rubric by which candidate and incumbent are compared; null: they are not."""
+    pairs: int = Field(default=200, ge=0)
+    """Golden prompts whose two answers are judged in pairs, in both orders."""
+    pairwise_truth: bool = False
+    """Whether the better answer by the pairwise rubric is the one that truly meets the prompt's own rubric (and neither
+    is where both or none do): labels then correct the verdicts."""
+    repeated: int = Field(default=50, ge=0)
+    """Answers of the candidate that are judged once more, to see how often the verdict changes."""
+    planted: int | None = Field(default=None, ge=0)
+    """Planted answers of either kind for each judged set, spread over the suite; null: every text of it once."""
+    seed: int = 0
+    """Seed of these draws."""
+
+
+class RefusalOptions(Record):
+    """The detector that classifies every answer without a language model."""
+
+    detector: str | None = None
+    """File of a detector that ``judge fit-refusals`` made; null: the one that ships with relgate."""
+    classify: bool = True
+    """Whether answers are classified at all."""
 
 
 MOST_LOOKS = 50
@@ -75,6 +111,8 @@ class ProjectFile(Record):
     """The policy's file."""
     judge: str | None = None
     """The judge's file."""
+    judges: tuple[str, ...] = ()
+    """In its place, the files of several judges that vote."""
     sets: tuple[str, ...] = Field(min_length=1)
     """Cards of the prompt sets."""
     candidates: str = "candidates"
@@ -100,6 +138,10 @@ class ProjectFile(Record):
     """Load of the latency pass; null: latency is taken from what was measured beside the answers."""
     labels: LabelOptions = LabelOptions()
     """Where the truth about single answers comes from."""
+    judging: JudgingOptions = JudgingOptions()
+    """What is asked of the judge beside the scores."""
+    refusals: RefusalOptions = RefusalOptions()
+    """How answers are classified without a language model."""
     looks: LookOptions = LookOptions()
     """How often a run is looked at while it goes on; by default once, at the end."""
     weights: Mapping[str, Mapping[str, float]] = Field(default_factory=dict)
@@ -181,6 +223,10 @@ class Project:
         """Directory of the engines' logs."""
         return self.data / "logs"
 
+    def to_label(self, name: str) -> Path:
+        """Where a release writes which answers of a candidate await a label."""
+        return self.data / "to-label" / f"{name}.jsonl"
+
     @property
     def lineage(self) -> str:
         """``channel/line``."""
@@ -192,9 +238,32 @@ class Project:
         return load_policy(self.at(self.file.policy))
 
     @cached_property
-    def judge(self) -> Judge | None:
-        """The judge, where there is one."""
-        return None if self.file.judge is None else load_judge(self.at(self.file.judge), cache_dir=self.data)
+    def judges(self) -> tuple[Judge, ...]:
+        """The judge, or several that vote; none where nothing is judged.
+
+        Raises:
+            InputError: both ``judge`` and ``judges`` are named, or a file is none of a judge.
+        """
+        if self.file.judge is not None and self.file.judges:
+            raise InputError("both 'judge' and 'judges' are named", where=self.path, do="name one of the two")
+        named = self.file.judges or (() if self.file.judge is None else (self.file.judge,))
+        return tuple(load_judge(self.at(name), cache_dir=self.data) for name in named)
+
+    @property
+    def judge_digest(self) -> Digest | None:
+        """What identifies the judge, or all that vote; None where there is none."""
+        digests = [judge.digest for judge in self.judges]
+        return digests[0] if len(digests) == 1 else digest_json(digests) if digests else None
+
+    @property
+    def rubrics(self) -> tuple[Rubric, ...]:
+        """The rubrics that answers can be judged by."""
+        return self.judges[0].rubrics if self.judges else ()
+
+    @property
+    def criteria(self) -> dict[str, str]:
+        """What each rubric asks for, by its id."""
+        return {rubric.id: rubric.criteria for rubric in self.rubrics}
 
     @cached_property
     def sets(self) -> tuple[LoadedSet, ...]:

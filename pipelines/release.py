@@ -9,6 +9,7 @@ from typing import Any
 
 from evalharness.candidate import Candidate
 from evalharness.freshness import Freshness
+from evalharness.judging.to_label import write_to_label
 from gates.decision import Decision
 from gates.gate import Measured, gate
 from gates.registry import ChannelState, Registry
@@ -216,6 +217,7 @@ async def _decide(
             completed=registry.was_measured(plan.digest, arms.candidate.digest),
         ),
     )
+    write_to_label(project.to_label(arms.candidate.name), evaluation.to_label, criteria=project.criteria)
     measured = Measured(evaluation.evidence, evaluation.outcomes, plan)
     decision = gate(policy, measured, require_plan=True, where=project.policy.where)
     for arm in (arms.anchor, arms.incumbent, arms.candidate):

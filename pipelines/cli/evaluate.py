@@ -40,6 +40,7 @@ def evaluate(
     from evalharness.event_loop import run_async
     from evalharness.evidence_files import outcomes_path, write_evidence
     from evalharness.freshness import Freshness
+    from evalharness.judging.to_label import counts_text, write_to_label
     from pipelines.attempts import PlanOptions, attempt_plans
     from pipelines.evaluate import Arms, Evaluation, agreement_text
     from pipelines.evaluate import evaluate as run
@@ -84,11 +85,14 @@ def evaluate(
     result = run_async(go())
     workspace.registry.record_evidence(result.evidence, result.blob)
     write_evidence(result.evidence, result.blob, output, plan)
+    labels = output.with_suffix(".to-label.jsonl")
+    write_to_label(labels, result.to_label, criteria=workspace.project.criteria)
     if as_json:
         emit(
             {
                 "evidence": str(output),
                 "outcomes": str(outcomes_path(output)),
+                "to_label": {"file": str(labels) if result.to_label else None, "answers": len(result.to_label)},
                 "digest": result.evidence.digest,
                 "plan": plan.digest,
                 "attempt": plan.attempt,
@@ -115,6 +119,8 @@ def evaluate(
             console,
             f"exploratory: {result.evidence.exploratory} answers are older than the plan; no gate promotes on them",
         )
+    if result.to_label:
+        line(console, f"{counts_text(result.to_label)}: fill in {labels}, name it under labels.file, evaluate again")
     for warning in result.evidence.provenance.details["warnings"]:
         line(console, f"warning: {warning}")
     line(console, f"evidence written to {output} ({result.generated} generated, {result.judged} judged)")

@@ -41,7 +41,7 @@ def known(project: Project, *, passes: float, calibrations: tuple[Calibration, .
         subject_name="old",
         subject_digest=digest_bytes(b"old"),
         set_digests={},
-        judge_digest=None if project.judge is None else project.judge.digest,
+        judge_digest=project.judge_digest,
         calibrations=calibrations,
         outcomes=digest_bytes(b"outcomes"),
         outcome_rows=1,

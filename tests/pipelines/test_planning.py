@@ -74,11 +74,11 @@ def test_too_few_observations_do_not_make_a_limit_unreachable(folder: Path) -> N
 def test_the_inputs_name_what_decides_the_numbers(folder: Path) -> None:
     project = Project.load(folder)
     made = plan_for(project, None, candidate=project.candidate("new"))
-    assert project.judge is not None
+    assert project.judges
     assert made.inputs == {
         "labels": {"source": "checker", "seed": 3},
         "controls": digest_file(folder / "controls.jsonl"),
-        "rubrics": {"correctness": project.judge.rubrics[0].digest},
+        "rubrics": {"correctness": project.rubrics[0].digest},
         "prices": {
             "candidate": Price(usd_per_million_input_tokens=1, usd_per_million_output_tokens=2).to_json(),
             "incumbent": None,

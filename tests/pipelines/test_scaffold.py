@@ -30,7 +30,7 @@ def test_a_project_may_have_any_name(tmp_path: Path, name: str) -> None:
     project = Project.load(directory)
     assert project.file.name == name
     assert project.candidate("flagship-v2").name == "flagship-v2"
-    assert project.judge is not None
+    assert project.judges
     assert Workspace.open(project).current().generation == 0
     assert (directory / ".relgate" / "relgate.db").is_file()
 
