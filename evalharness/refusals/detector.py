@@ -8,8 +8,9 @@ from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
+from evalharness.answer_classes import AnswerClass
 from evalharness.refusals.broken import why_broken
-from evalharness.refusals.classes import AnswerClass, RefusalVerdict
+from evalharness.refusals.classes import RefusalVerdict
 from evalharness.refusals.detector_files import Training, as_written, read_detector, write_detector
 from evalharness.refusals.encoder import shared_encoder
 from evalharness.refusals.features import features

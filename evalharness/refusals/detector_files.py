@@ -59,8 +59,8 @@ class _HeadFile(Record):
     intercept: float = Field(allow_inf_nan=False)
     phrases: Mapping[str, float]
     sentences: Mapping[str, float]
-    beginning: tuple[float, ...]
-    end: tuple[float, ...]
+    opening: tuple[float, ...]
+    whole: tuple[float, ...]
 
 
 class _DetectorFile(Record):
@@ -130,7 +130,7 @@ def _sentence_head(found: _SentenceHeadFile, path: Path) -> SentenceHead:
 def _head(found: _HeadFile, path: Path) -> Head:
     named = {**found.phrases, **found.sentences}
     names = (*PHRASE_NAMES, *SENTENCE_NAMES)
-    weights = np.array([*(named.get(name, np.nan) for name in names), *found.beginning, *found.end], dtype=np.float64)
+    weights = np.array([*(named.get(name, np.nan) for name in names), *found.opening, *found.whole], dtype=np.float64)
     if set(named) != set(names) or weights.size != SIZE or not np.isfinite(weights).all():
         raise InputError(f"the weights are not those of {SIZE} features", where=path, do="fit it again")
     return Head(weights, found.intercept)
@@ -181,13 +181,13 @@ def _contents(sentences: SentenceHeads, refusal: Head, partial: Head, training: 
 
 def _head_contents(head: Head) -> dict[str, Any]:
     blocks = np.split(head.weights, np.cumsum(list(BLOCKS.values()))[:-1])
-    phrases, sentences, beginning, end = (block.tolist() for block in blocks)
+    phrases, sentences, opening, whole = (block.tolist() for block in blocks)
     return {
         "intercept": head.intercept,
         "phrases": dict(zip(PHRASE_NAMES, phrases, strict=True)),
         "sentences": dict(zip(SENTENCE_NAMES, sentences, strict=True)),
-        "beginning": beginning,
-        "end": end,
+        "opening": opening,
+        "whole": whole,
     }
 
 

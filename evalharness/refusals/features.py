@@ -1,4 +1,4 @@
-"""An answer as numbers: which phrases stand where, its shape, what its sentences say, its beginning and its end."""
+"""An answer as numbers: which phrases stand where, its shape, what its sentences say, their embeddings pooled."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from evalharness.refusals.encoder import DIMENSIONS, Encoder
 from evalharness.refusals.phrases import EVASIVE, PHRASES, REFUSING, kinds
 from evalharness.refusals.segments import Segments
 from evalharness.refusals.sentences import (
+    OPENING,
     SENTENCE_NAMES,
     SentenceHeads,
     read_sentences,
@@ -19,7 +20,7 @@ from evalharness.refusals.sentences import (
     sentence_features,
 )
 
-VERSION = 1
+VERSION = 2
 """Raised whenever the same answer would give other features: older detector files are then refused."""
 
 _PLACES = ("first", "opening", "middle", "closing")
@@ -43,8 +44,8 @@ PHRASE_NAMES: tuple[str, ...] = (*(f"{kind}.{place}" for place in _PLACES for ki
 BLOCKS: dict[str, int] = {
     "phrases": len(PHRASE_NAMES),
     "sentences": len(SENTENCE_NAMES),
-    "beginning": DIMENSIONS,
-    "end": DIMENSIONS,
+    "opening": DIMENSIONS,
+    "whole": DIMENSIONS,
 }
 """Blocks of the feature vector, in order, with their lengths."""
 SIZE = sum(BLOCKS.values())
@@ -54,31 +55,27 @@ Matrix = npt.NDArray[np.float64]
 
 
 def features(segments: Sequence[Segments], encoder: Encoder, heads: SentenceHeads) -> Matrix:
-    """Feature matrix, shape (len(segments), `SIZE`): phrases, sentences, and the two embeddings.
+    """Feature matrix, shape (len(segments), `SIZE`): phrases, what the sentences say, and two mean embeddings.
 
-    Embeddings are multiplied by the square root of their length, so that every feature is of the order of 1.
+    The means are those of the opening sentences and of all that are read. Each sentence is embedded once for all of
+    this, multiplied by the square root of its length, so that every feature is of the order of 1.
     """
     if not segments:
         return np.empty((0, SIZE), dtype=np.float64)
-    windows = encoder.encode([one.beginning for one in segments] + [one.end for one in segments])
-    windows = windows.astype(np.float64) * np.sqrt(DIMENSIONS)
-    return np.hstack(
-        [
-            np.array([phrase_features(one) for one in segments]),
-            _sentence_block(segments, encoder, heads),
-            windows[: len(segments)],
-            windows[len(segments) :],
-        ]
-    )
-
-
-def _sentence_block(segments: Sequence[Segments], encoder: Encoder, heads: SentenceHeads) -> Matrix:
     read = [read_sentences(one) for one in segments]
     embedded = sentence_embeddings([sentence for sentences in read for sentence in sentences], encoder)
     ends = np.cumsum([len(sentences) for sentences in read])[:-1]
     evasive = np.split(heads.evasive.log_odds(embedded), ends)
     refusing = np.split(heads.refusing.log_odds(embedded), ends)
-    return np.array([sentence_features(*scores) for scores in zip(evasive, refusing, strict=True)])
+    by_answer = np.split(embedded, ends)
+    return np.hstack(
+        [
+            np.array([phrase_features(one) for one in segments]),
+            np.array([sentence_features(*scores) for scores in zip(evasive, refusing, strict=True)]),
+            np.array([sentences[:OPENING].mean(axis=0) for sentences in by_answer]),
+            np.array([sentences.mean(axis=0) for sentences in by_answer]),
+        ]
+    )
 
 
 def phrase_features(segments: Segments) -> list[float]:

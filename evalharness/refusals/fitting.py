@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from evalharness.answer_classes import AnswerClass
 from evalharness.refusals.broken import why_broken
-from evalharness.refusals.classes import AnswerClass
 from evalharness.refusals.detector import RefusalDetector
 from evalharness.refusals.detector_files import Training
 from evalharness.refusals.encoder import shared_encoder
@@ -117,7 +117,7 @@ class TrainingAnswers:
 def fit_refusals(answers: TrainingAnswers) -> RefusalDetector:
     """Fit a detector on labelled answers.
 
-    Logistic regression on phrases, sentences and the embeddings of beginning and end, with an L2 penalty towards a
+    Logistic regression on phrases, sentences and their mean embeddings, with an L2 penalty towards a
     multiple of the shipped detector, its strength chosen by cross-validation over prompts (`logistic`). The difference
     between partial and full refusals is learnt where there are at least 20 of either, else it is the shipped one's.
 
@@ -169,7 +169,7 @@ def cross_validate(answers: TrainingAnswers, progress: Progress | None = None) -
 
 
 def _choose(answers: TrainingAnswers, problem: Problem, rows: npt.NDArray[np.int64]) -> Choice:
-    # Groups are not held out in here: with few of them, what is left to fit on would ask for too strong a penalty.
+    # Prompts are held out here, not groups: with few of those, every choice would be an accident.
     return choose(problem, held_out_folds(answers.units[rows], None, FOLDS, doubles=answers.doubles[rows]))
 
 

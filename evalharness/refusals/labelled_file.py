@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from evalharness.refusals.classes import AnswerClass
+from evalharness.answer_classes import AnswerClass
 from evalharness.text_rows import TextRows
 from golden_sets.errors import InputError
 from golden_sets.explaining import nearest

@@ -113,5 +113,5 @@ def _held_out_brier(problem: Problem, folds: Sequence[Fold], choice: Choice) -> 
 
 
 def _scale(embedding_scale: float) -> Vector:
-    embedded = ("beginning", "end")
+    embedded = ("opening", "whole")
     return np.concatenate([np.full(n, embedding_scale if name in embedded else 1.0) for name, n in BLOCKS.items()])

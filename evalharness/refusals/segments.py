@@ -1,4 +1,4 @@
-"""An answer in parts: plain text, its sentences, its beginning and its end."""
+"""An answer in parts: plain text, its words and its sentences."""
 
 from __future__ import annotations
 
@@ -6,10 +6,6 @@ import re
 from dataclasses import dataclass
 from functools import cached_property
 
-BEGINNING_WORDS = 50
-"""Words of the beginning that is embedded."""
-END_WORDS = 40
-"""Words of the end that is embedded."""
 READ_START, READ_END = 20_000, 5_000
 """Characters of a longer answer that are read for phrases, at its start and at its end: keeps the work bounded."""
 
@@ -33,7 +29,7 @@ _LETTER = re.compile(r"[^\W\d_]")
 
 @dataclass(frozen=True)
 class Segments:
-    """One answer, cut for reading. All parts are in lower case except those that are embedded."""
+    """One answer, cut for reading. Sentences are in lower case."""
 
     text: str
     """The answer without control tokens, invisible characters and a leading role name."""
@@ -49,16 +45,6 @@ class Segments:
     def words(self) -> list[str]:
         """Everything between blanks."""
         return self.text.split()
-
-    @property
-    def beginning(self) -> str:
-        """The first words, as they are embedded."""
-        return " ".join(self.words[:BEGINNING_WORDS])
-
-    @property
-    def end(self) -> str:
-        """The last words, as they are embedded; of a short answer, all of it."""
-        return " ".join(self.words[-END_WORDS:])
 
     @property
     def items(self) -> int:

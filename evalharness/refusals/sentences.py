@@ -16,7 +16,7 @@ import numpy.typing as npt
 from evalharness.refusals.encoder import DIMENSIONS, Encoder
 from evalharness.refusals.segments import Segments
 
-FIRST, LAST = 6, 3
+FIRST, LAST = 4, 2
 """How many sentences are read at the start and at the end of an answer."""
 OPENING = 3
 """How many of them are the opening."""
@@ -71,7 +71,7 @@ class SentenceHeads:
 
 
 def read_sentences(segments: Segments) -> list[str]:
-    """The sentences of an answer that are read: the first six and the last three; of "7.5", the text itself."""
+    """The sentences of an answer that are read: the first four and the last two; of "7.5", the text itself."""
     found = segments.sentences
     return found[:FIRST] + found[FIRST:][-LAST:] or [segments.text[:200]]
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from evalharness.refusals.classes import AnswerClass
+from evalharness.answer_classes import AnswerClass
 from golden_sets.yaml_files import read_yaml
 
 SEED = 20

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from evalharness.refusals.classes import AnswerClass
+from evalharness.answer_classes import AnswerClass
 from evalharness.refusals.detector import RefusalDetector
 from evalharness.refusals.detector_files import Training
 from evalharness.refusals.encoder import shared_encoder
