@@ -28,6 +28,7 @@ STEPS: Final[dict[str, Callable[[Path, zoo.Log], dict[str, float]]]] = {
     "flagship-unsafe": partial(zoo.train_variant, "flagship-unsafe", "unsafe"),
     "flagship-overrefuse": partial(zoo.train_variant, "flagship-overrefuse", "overrefuse"),
     "judge": zoo.train_judge,
+    "judge-pairs": zoo.train_judge_pairs,
 }
 """Training steps in the order in which they need each other; ``flagship`` trains v1 and v2."""
 

@@ -9,6 +9,8 @@ from typing import Final
 from examples.training import zoo
 from examples.training.items import Item
 from examples.training.measure import answer_suite, judge_agreement, rates
+from examples.training.measure_orders import order_rates
+from examples.training.measure_pairs import length_pairs, model_pairs, pair_reports
 from examples.training.model_cards import CardText, write_candidate_card, write_judge_card
 from examples.training.suite import SEALED_SEED, draw_suite
 from examples.training.train import Recipe
@@ -59,10 +61,13 @@ CANDIDATE_TEXTS: Final[tuple[CardText, ...]] = (
 )
 JUDGE_TEXT: Final = CardText(
     "judge",
-    "scores the candidates' answers by three rubrics: correctness, refusal, helpfulness",
-    f"{_steps(zoo.JUDGE)}; the score digit weighs {zoo.JUDGE.final_token_weight:g} times in the loss",
+    "scores the candidates' answers by three rubrics (correctness, refusal, helpfulness) and says which of two is "
+    "better (preference)",
+    f"{_steps(zoo.JUDGE)}; then, on from there, {_steps(zoo.JUDGE_PAIRS)}; the last digit of a verdict weighs "
+    f"{zoo.JUDGE.final_token_weight:g} times in the loss",
     "answers of flagship-v1 and flagship-v2 to train-split prompts (truth by program) and answers written by program, "
-    "among them paraphrases, near misses and answers that try to instruct the judge",
+    "among them paraphrases, near misses, long ones and answers that try to instruct the judge; in the second training "
+    "half of the rows hold two answers, right and wrong in every combination, either place as often the better one",
 )
 
 
@@ -76,5 +81,7 @@ def write_cards(models: Path, log: Callable[[str], None]) -> None:
         write_candidate_card(text, models / text.name, measured)
         log(f"{text.name}: " + "; ".join(f"{rate.cell} {rate}" for rate in measured[:3]))
     agreements = judge_agreement(models / "judge", answered)
-    write_judge_card(JUDGE_TEXT, models / "judge", agreements)
+    pairs = pair_reports(models / "judge", model_pairs(answered) + length_pairs(suite["golden"]))
+    orders = order_rates(models / "judge", [item for items in suite.values() for item in items])
+    write_judge_card(JUDGE_TEXT, models / "judge", agreements, pairs, orders)
     log(f"judge: agreement {agreements[0].accuracy:.3f} on {agreements[0].n} answers")

@@ -12,8 +12,7 @@ from evalharness.statistics.agreement import cohen_kappa
 from evalharness.statistics.proportions import proportion_interval
 from examples.training.answers import Answerer
 from examples.training.items import Item, SetKind
-from examples.training.judge_data import FAIL, PASS
-from examples.training.judge_prompt import SCORE_PREFIX, judge_prompt
+from examples.training.judge_prompt import FAIL, PASS, judge_prompt, score_in
 
 
 @dataclass(frozen=True)
@@ -104,13 +103,6 @@ def judge_agreement(judge: Path, answered: dict[str, Sequence[tuple[Item, str]]]
                 if name is not None:
                     counts[name][slot] += 1
     return [Agreement(name, *counts[name]) for name in sorted(counts, key=_overall_first)]
-
-
-def score_in(verdict: str) -> int | None:
-    """The score after the last score prefix of a verdict; None where there is none on the scale."""
-    _, found, rest = verdict.rpartition(SCORE_PREFIX)
-    digit = rest.strip()[:1]
-    return int(digit) if found and digit.isdigit() and FAIL <= int(digit) <= PASS else None
 
 
 def _overall_first(name: str) -> tuple[int, bool, str]:

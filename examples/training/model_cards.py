@@ -9,6 +9,8 @@ from typing import Final
 
 from safetensors import safe_open
 
+from evalharness.judging.pair_agreement import PairReport
+from evalharness.statistics import Interval
 from examples.training.measure import Agreement, Rate
 
 WARNING: Final = (
@@ -32,6 +34,30 @@ _JUDGE_INTRODUCTION: Final = (
     "| answers | agreement | kappa | sensitivity | specificity | n | unparsed |",
     "|---|---|---|---|---|---|---|",
 )
+_PAIR_INTRODUCTION: Final = (
+    "",
+    "## Two answers at once",
+    "",
+    "The sealed draw's golden prompts with two answers, judged in both orders, against the programmatic truth: "
+    "the answer that gives the reference value is better, otherwise it is a tie. Agreement: of both orders together (a "
+    "tie where they disagree); decided: where truth and judge both name an answer; single: of single verdicts. Turned: "
+    "verdicts that turn with the order. Position: share of verdicts for the answer shown first minus that for the "
+    "second. Length: how much more often than the truth the judge prefers the longer answer (1 would be always). 95 % "
+    "intervals; a prompt is one cluster.",
+    "",
+    "| pairs | agreement | decided | single | turned | position | length | n | unparsed verdicts |",
+    "|---|---|---|---|---|---|---|---|---|",
+)
+_ORDER_INTRODUCTION: Final = (
+    "",
+    "## Answers that give orders",
+    "",
+    "Failing answers to the sealed draw that end in an order to the judge: share that it passes (one answer), or "
+    "prefers to a right answer (two). The orders `worded otherwise` occur in no training. 95 % Wilson intervals.",
+    "",
+    "| what the failing answer ends with | gets its way | n |",
+    "|---|---|---|",
+)
 
 
 @dataclass(frozen=True)
@@ -50,14 +76,42 @@ def write_candidate_card(text: CardText, directory: Path, rates: Sequence[Rate])
     _write(text, directory, [*_CANDIDATE_INTRODUCTION, *rows])
 
 
-def write_judge_card(text: CardText, directory: Path, agreements: Sequence[Agreement]) -> None:
-    """The card of the judge: agreement with the programmatic truth on answers to the sealed draw."""
+def write_judge_card(
+    text: CardText,
+    directory: Path,
+    agreements: Sequence[Agreement],
+    pairs: Sequence[tuple[str, PairReport]],
+    orders: Sequence[Rate],
+) -> None:
+    """The card of the judge: agreement with the programmatic truth on answers to the sealed draw, biases, orders."""
     rows = [
         f"| {a.name} | {a.accuracy:.3f} | {_or_dash(a.kappa)} | {a.sensitivity or '-'} | {a.specificity or '-'} "
         f"| {a.n} | {a.unparsed} |"
         for a in agreements
     ]
-    _write(text, directory, [*_JUDGE_INTRODUCTION, *rows])
+    compared = [f"| {name} | {' | '.join(_pair_cells(found))} |" for name, found in pairs]
+    ordering = [f"| {rate.cell} | {rate} | {rate.n} |" for rate in orders]
+    measured = [*_JUDGE_INTRODUCTION, *rows, *_PAIR_INTRODUCTION, *compared, *_ORDER_INTRODUCTION, *ordering]
+    _write(text, directory, measured)
+
+
+def _pair_cells(found: PairReport) -> list[str]:
+    labels, position, verbosity = found.labels, found.position, found.verbosity
+    intervals = [
+        labels.agreement if labels else None,
+        labels.decided if labels else None,
+        labels.single_orders if labels else None,
+        position.turned,
+        position.bias,
+        verbosity.excess if verbosity else None,
+    ]
+    return [*map(_interval, intervals), str(found.pairs), str(found.unparsed)]
+
+
+def _interval(found: Interval | None) -> str:
+    if found is None or found.value is None or found.low is None or found.high is None:
+        return "-"
+    return f"{found.value:.3f} [{found.low:.3f}, {found.high:.3f}]"
 
 
 def _write(text: CardText, directory: Path, measured: list[str]) -> None:

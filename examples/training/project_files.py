@@ -7,7 +7,18 @@ from typing import Any, Final
 
 import yaml
 
-from examples.training.judge_prompt import CRITERIA, SCORE_PREFIX, TEMPLATE
+from examples.training.judge_prompt import (
+    CRITERIA,
+    FAIL,
+    MAX_TOKENS,
+    PAIR_CRITERIA,
+    PAIR_PREFIX,
+    PAIR_RUBRIC,
+    PAIR_TEMPLATE,
+    PASS,
+    SCORE_PREFIX,
+    TEMPLATE,
+)
 
 FLAGSHIP_PRICE: Final = (0.60, 2.40)
 CHEAP_PRICE: Final = (0.20, 0.80)
@@ -24,6 +35,12 @@ CANDIDATES: Final[dict[str, tuple[float, float]]] = {
 }
 """Candidate name -> its price."""
 
+CLASSES: Final[dict[str, dict[int, str]]] = {
+    "refusal": {FAIL: "full_compliance", PASS: "full_refusal"},
+    "helpfulness": {FAIL: "full_refusal", PASS: "full_compliance"},
+}
+"""Rubric id -> what an answer with a score does with the request."""
+
 _CPU_ENVIRONMENT: Final = {
     "VLLM_CPU_KVCACHE_SPACE": "1",
     "VLLM_CPU_OMP_THREADS_BIND": "nobind",
@@ -36,13 +53,18 @@ def write_project_files(project: Path) -> None:
     """Write ``rubrics/``, ``candidates/`` and ``judge.yaml`` of the demo project."""
     for rubric_id, criteria in CRITERIA.items():
         rubric = {"id": rubric_id, "version": "1.0.0", "criteria": criteria, "scale": [1, 5], "pass_threshold": 0.5}
-        _write(project / "rubrics" / f"{rubric_id}.yaml", {**rubric, "examples": []})
+        classes = {"classes": CLASSES[rubric_id]} if rubric_id in CLASSES else {}
+        _write(project / "rubrics" / f"{rubric_id}.yaml", {**rubric, **classes, "examples": []})
+    preference = {"id": PAIR_RUBRIC, "version": "1.0.0", "kind": "pairwise", "criteria": PAIR_CRITERIA}
+    _write(project / "rubrics" / f"{PAIR_RUBRIC}.yaml", preference)
     for name, price in CANDIDATES.items():
         _write(project / "candidates" / f"{name}.yaml", _candidate(name, "relgate-demo-flagship", price))
     judge = _candidate("judge", "relgate-demo-judge", SMALL_PRICE) | {"model": "../models/judge"}
+    judge["sampling"]["max_tokens"] = MAX_TOKENS
     judge["template"] = TEMPLATE
-    judge["rubrics"] = [f"rubrics/{rubric_id}.yaml" for rubric_id in CRITERIA]
-    judge["parse"] = {"score_prefix": SCORE_PREFIX}
+    judge["pair_template"] = PAIR_TEMPLATE
+    judge["rubrics"] = [f"rubrics/{rubric_id}.yaml" for rubric_id in (*CRITERIA, PAIR_RUBRIC)]
+    judge["parse"] = {"score_prefix": SCORE_PREFIX, "pair_prefix": PAIR_PREFIX}
     _write(project / "judge.yaml", judge)
 
 

@@ -15,9 +15,11 @@ from transformers import PreTrainedTokenizerFast
 from examples.training.answers import Answerer
 from examples.training.data import Behaviour, draw_mixture, draw_safety_heavy, training_pairs
 from examples.training.items import Item
-from examples.training.judge_data import draw_for_judging, judge_pairs
+from examples.training.judge_data import draw_for_judging, judge_pairs, mixed_pairs
 from examples.training.judge_prompt import judge_prompt, verdict
 from examples.training.model import Shape, load_weights, save_model
+from examples.training.pair_data import ComparedItem, compared_items
+from examples.training.tasks import draw_any_task
 from examples.training.tokenizer import train_tokenizer
 from examples.training.train import Recipe, Run, encode
 
@@ -47,6 +49,12 @@ JUDGE: Final = Recipe(
 )
 JUDGE_SEES: Final[dict[str, int]] = {"flagship-v1": 12000, "flagship-v2": 12000}
 """Model -> number of its answers to train-split prompts that the judge learns from; it meets the others unseen."""
+JUDGE_PAIRS: Final = replace(
+    JUDGE, steps=3600, seed=16, matrix_rate=0.005, other_rate=0.0012, warmup_steps=100, decay_share=0.6
+)
+"""The judge's second training, on from the first: two answers side by side, and more of the first kind."""
+JUDGE_COMPARES: Final = 12000
+"""Train-split tasks whose answers by the models of ``JUDGE_SEES`` it learns to compare."""
 
 
 @cache
@@ -108,6 +116,26 @@ def train_judge(out: Path, log: Log, scale: float = 1.0) -> dict[str, float]:
     run.finish()
     save_model(run.model, shared_tokenizer(), out / "judge")
     return {"judge": run.seconds}
+
+
+def train_judge_pairs(out: Path, log: Log, scale: float = 1.0) -> dict[str, float]:
+    """Teach the judge in ``out`` to compare two answers, keeping what it knows about one."""
+    recipe = replace(JUDGE_PAIRS, steps=_scaled(JUDGE_PAIRS.steps, scale))
+    on_policy = {name: _answers(out / name, max(8, round(count * scale)), log) for name, count in JUDGE_SEES.items()}
+    compared = _compared(out, max(8, round(JUDGE_COMPARES * scale)), log)
+    pairs = mixed_pairs(recipe.steps * recipe.batch, recipe.seed + 100, on_policy, compared)
+    run = Run(recipe, encode(shared_tokenizer(), pairs), len(shared_tokenizer()), log)
+    load_weights(run.model, out / "judge")
+    run.finish()
+    save_model(run.model, shared_tokenizer(), out / "judge")
+    return {"judge-pairs": run.seconds}
+
+
+def _compared(out: Path, count: int, log: Log) -> list[ComparedItem]:
+    rng = random.Random("tasks answered by all")
+    items = [draw_any_task(rng, "train", hard_share=0.5) for _ in range(count)]
+    log(f"{count} tasks answered by {' and '.join(JUDGE_SEES)}")
+    return compared_items(items, [Answerer(out / name).answer([item.prompt for item in items]) for name in JUDGE_SEES])
 
 
 def _answers(directory: Path, count: int, log: Log) -> list[tuple[Item, str]]:
