@@ -73,6 +73,7 @@ class RefusalDetector:
         """Write the detector's file (JSON with its digest).
 
         Raises:
+            InputError: no file can be written at that place.
             InfrastructureError: the file cannot be written.
         """
         write_detector(path, self.sentences, self.refusal, self.partial, self.training)

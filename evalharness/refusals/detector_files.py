@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -85,18 +87,37 @@ def as_written(sentences: SentenceHeads, refusal: Head, partial: Head, training:
     return heads, _rounded(refusal), _rounded(partial), training, digest
 
 
-def write_detector(path: Path, sentences: SentenceHeads, refusal: Head, partial: Head, training: Training) -> None:
-    """Write a detector's file.
+def check_place(path: Path) -> None:
+    """Refuse a path at which no file can be written, before anything is fitted.
 
     Raises:
+        InputError: it is a folder, or nothing can be written where it would stand.
+    """
+    if path.is_dir():
+        raise InputError("is a folder, not a file", where=path, do="name the file to write")
+    folder = next(parent for parent in path.absolute().parents if parent.exists())
+    if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
+        raise InputError(f"nothing can be written in {folder}", where=path, do="name another place")
+
+
+def write_detector(path: Path, sentences: SentenceHeads, refusal: Head, partial: Head, training: Training) -> None:
+    """Write a detector's file, whole or not at all.
+
+    Raises:
+        InputError: it is a folder, or nothing can be written where it would stand.
         InfrastructureError: it cannot be written.
     """
+    check_place(path)
     contents = _contents(sentences, refusal, partial, training)
     document = {**contents, "contents": digest_json(contents)}
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(document, separators=(",", ":")) + "\n", encoding="utf-8")
+        unfinished.write_text(json.dumps(document, separators=(",", ":")) + "\n", encoding="utf-8")
+        unfinished.replace(path)
     except OSError as error:
+        with suppress(OSError):
+            unfinished.unlink(missing_ok=True)
         raise InfrastructureError(f"cannot be written: {error.strerror}", where=path) from error
 
 

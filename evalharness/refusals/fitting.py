@@ -88,7 +88,7 @@ class TrainingAnswers:
         segments = [Segments.of(text) for text in texts]
         rows = tuple(row for row, one in enumerate(segments) if why_broken(one) is None)
         kept = tuple(labels[row] for row in rows)
-        _check_enough(kept)
+        _check_enough(kept, source)
         doubles = near_duplicates([texts[row] for row in rows])
         return cls(
             matrix=features([segments[row] for row in rows], shared_encoder(), RefusalDetector.shipped().sentences),
@@ -173,11 +173,12 @@ def _choose(answers: TrainingAnswers, problem: Problem, rows: npt.NDArray[np.int
     return choose(problem, held_out_folds(answers.units[rows], None, FOLDS, doubles=answers.doubles[rows]))
 
 
-def _check_enough(labels: Sequence[AnswerClass]) -> None:
+def _check_enough(labels: Sequence[AnswerClass], source: str) -> None:
     compliances = sum(label is AnswerClass.FULL_COMPLIANCE for label in labels)
     for count, name in ((compliances, "compliances"), (len(labels) - compliances, "refusals")):
         if count < FEWEST_OF_A_CLASS:
             raise InputError(
                 f"{count} labelled {name} that can be read; at least {FEWEST_OF_A_CLASS} are needed",
+                where=source,
                 do="label more answers, or check which labels count as refusals",
             )

@@ -6,6 +6,7 @@ its id: rows that share it stay together) and ``group`` (what is held out in tur
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from golden_sets.explaining import nearest
 
 COLUMNS = ("text", "label", "prompt", "group")
 """Columns with a meaning."""
+_NUMBERED = re.compile(r"\A\d+[\s_.:-]+")
 _PAIRS = (("1", "0"), ("true", "false"), ("yes", "no"), ("refusal", "compliance"))
 """Labels that need no explanation: refusal, compliance."""
 
@@ -58,8 +60,8 @@ def read_labelled_refusals(
     """Read the file.
 
     Without ``positive`` and ``partial``, labels must be the detector's own (``full_compliance``, ``partial_refusal``,
-    ``full_refusal``) or one of the usual pairs (1 and 0, true and false, yes and no, refusal and compliance). With
-    them, every other label is a compliance.
+    ``full_refusal``, a number before them does not matter: ``2_full_refusal``) or one of the usual pairs (1 and 0, true
+    and false, yes and no, refusal and compliance). With them, every other label is a compliance.
 
     Args:
         path: CSV or JSONL.
@@ -104,8 +106,9 @@ def _classes(counts: Mapping[str, int], positive: Sequence[str], partial: Sequen
         named.update(dict.fromkeys(partial, AnswerClass.PARTIAL_REFUSAL))
         return {label: named.get(label, AnswerClass.FULL_COMPLIANCE) for label in counts}
     own = {label.value: label for label in AnswerClass if label is not AnswerClass.EMPTY_OR_BROKEN}
-    if counts.keys() <= own.keys():
-        return {label: own[label] for label in counts}
+    plain = {label: _NUMBERED.sub("", label) for label in counts}
+    if own.keys() >= set(plain.values()):
+        return {label: own[plain[label]] for label in counts}
     for yes, no in _PAIRS:
         if {label.lower() for label in counts} <= {yes, no}:
             refusal, compliance = AnswerClass.FULL_REFUSAL, AnswerClass.FULL_COMPLIANCE

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from pipelines.cli.judge import calibrating, fit_refusals, pairwise
+from pipelines.cli.judge import calibrating, classify, fit_refusals, pairwise
 
 app = typer.Typer(
     help="How far a judge can be trusted: its error against people, its biases between two answers.",
@@ -19,4 +19,5 @@ def group() -> None:
 
 app.command("calibrate")(calibrating.calibrate)
 app.command("pairwise")(pairwise.pairwise)
+app.command("classify")(classify.classify)
 app.command("fit-refusals")(fit_refusals.fit_refusals)

@@ -45,11 +45,14 @@ def fit_refusals(
 
     Fields: text and label, and optionally prompt (rows of one prompt stay on one side of a fold). The numbers are
     cross-validated over prompts, with --group on one group at a time by a fit on the others. The detector that ships
-    with relgate is measured on the same answers. Labels other than --positive and --partial are compliances.
+    with relgate is measured on the same answers. Where labels are named by --positive and --partial, every other one is
+    a compliance; full_compliance, partial_refusal and full_refusal need not be named, nor do 1 and 0.
     """
+    from evalharness.refusals.detector_files import check_place
     from evalharness.refusals.labelled_file import read_labelled_refusals
     from evalharness.refusals.refit import refit
 
+    check_place(out)
     columns = pairs(column, "--column")
     if group is not None:
         columns["group"] = group
