@@ -40,19 +40,19 @@ def magnitude(signed: IntervalAt) -> IntervalAt:
     """The interval of |b| from that of b."""
 
     def interval(confidence: float, side: Side) -> Interval:
-        both = signed(confidence, "two-sided")
         upper = (1 + confidence) / 2 if side == "two-sided" else confidence
         # A lower bound of |b| may come from either side of zero: alpha is split.
         lower = (1 + upper) / 2
-        low = high = None
+        highest = lowest = None
         if side != "lower":
-            above, below = signed(upper, "upper").high, signed(upper, "lower").low
-            high = None if above is None or below is None else max(above, -below)
+            above, below = signed(upper, "upper"), signed(upper, "lower")
+            highest = None if above.high is None or below.low is None else max(above.high, -below.low)
         if side != "upper":
-            above, below = signed(lower, "upper").high, signed(lower, "lower").low
-            low = None if above is None or below is None else max(0.0, below, -above)
-        value = None if both.value is None else abs(both.value)
-        return replace(both, value=value, low=low, high=high, confidence=confidence)
+            above, below = signed(lower, "upper"), signed(lower, "lower")
+            lowest = None if above.high is None or below.low is None else max(0.0, below.low, -above.high)
+        values = [one.value for one in (above, below) if one.value is not None]
+        value = abs(sum(values) / len(values)) if values else None
+        return replace(above, value=value, low=lowest, high=highest, confidence=confidence)
 
     return interval
 
@@ -66,16 +66,26 @@ def _position(spec: MetricSpec, rows: OutcomeTable) -> Measurement:
         return nothing(spec.name, spec.unit, NO_PAIRS)
     pairs = Preferences.of(rows).pairs
 
-    def at(fill: float) -> IntervalAt:
+    unparsed = int((np.isnan(pairs.first) | np.isnan(pairs.swapped)).sum())
+
+    def at(fill: float) -> Callable[[], ClusteredDifference]:
         # The candidate is shown first in the first order, the incumbent in the swapped one.
         first = np.where(np.isnan(pairs.first), fill, pairs.first)
         swapped = np.where(np.isnan(pairs.swapped), -fill, pairs.swapped)
-        return prepared(lambda: ClusteredDifference.of((first - swapped) / 2, pairs.clusters).interval)
+        return once(lambda: ClusteredDifference.of((first - swapped) / 2, pairs.clusters))
 
-    unparsed = int((np.isnan(pairs.first) | np.isnan(pairs.swapped)).sum())
-    signed = two_bounds(at(-1.0), at(1.0)) if unparsed else at(0.0)
+    worst, best = (at(-1.0), at(1.0)) if unparsed else 2 * (at(0.0),)
+
+    def p_value(limit: float, above: bool) -> float:
+        """Of the claim that |b| lies above a limit, on one side of zero or the other, or within it on both."""
+        if above:
+            return min(1.0, 2 * min(worst().p_value(limit, above=True), best().p_value(-limit, above=False)))
+        return max(best().p_value(limit, above=False), worst().p_value(-limit, above=True))
+
     told = f"{unparsed} pairs without a verdict in some order: worst case in each bound" if unparsed else None
-    return Measurement(spec.name, spec.unit, _noted(magnitude(signed), told), n=len(pairs))
+    signed = two_bounds(lambda *asked: worst().interval(*asked), lambda *asked: best().interval(*asked))
+    interval = _noted(magnitude(signed), told)
+    return Measurement(spec.name, spec.unit, interval, n=len(pairs), p_value=p_value)
 
 
 def _verbosity(spec: MetricSpec, rows: OutcomeTable) -> Measurement:
