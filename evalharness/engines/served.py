@@ -31,7 +31,7 @@ class ServedModel:
     check_process: Callable[[], None] | None = field(default=None, repr=False, compare=False)
     """Raises :class:`InfrastructureError` when the server's process, where it is ours, has died."""
     declined: set[str] = field(default_factory=set, repr=False, compare=False)
-    """Parts of a judge's request that the server does not take, as found out so far: ``logprobs``, ``form``."""
+    """Keys of a judge's request that the server does not take, as found out so far."""
 
     async def check_alive(self) -> None:
         """Make sure that at least one server still answers.

@@ -4,8 +4,8 @@ Retries. A request that fails is sent again as for any generation. An output tha
 with another seed and at least `RETRY_TEMPERATURE`, because a greedy judge would only repeat itself; what is still
 unparsed then is unscored for good. A judgment whose *request* failed is stored as an error, and a later run asks again.
 
-A server that declines log-probabilities or the keys that hold the judge to a form is asked without them, and is not
-asked for them again as long as it is served.
+A server that declines log-probabilities or a key that holds the judge to a form is asked without, and is not asked for
+it again as long as it is served.
 """
 
 from __future__ import annotations
@@ -24,13 +24,14 @@ from evalharness.generation_records import ErrorKind, Judgment, ParseStatus
 from evalharness.judging.judge import Judge
 from evalharness.judging.parsing import Reading, Scale
 from evalharness.judging.rubric import Rubric
-from evalharness.judging.structured import Form, constraint, form_of, is_about_form, read_output
+from evalharness.judging.structured import Form, constraints, is_about_form, read_output, wanted_form
 from evalharness.samples import SampleStore, SampleWriter
 from golden_sets.digests import Digest
 
 RETRY_TEMPERATURE = 0.7
 """Least temperature of the attempts after an output that could not be parsed."""
 _RETRY_SEEDS_APART = 10_000
+_LOGPROBS = "logprobs"
 _ERROR = Reading(None, ParseStatus.ERROR)
 
 Key = tuple[Digest, int]
@@ -66,7 +67,7 @@ async def ask_judge(
     """A judgment for every question: from the store where it has one, else from the judge and into the store.
 
     Args:
-        questions: what to ask; equal keys are one question.
+        questions: what to ask, the same numbers being allowed in all; equal keys are one question.
         judge: sampling parameters, form, retries.
         rubric: one of the judge's rubrics.
         served: where the judge is served.
@@ -91,7 +92,7 @@ async def ask_judge(
             store.writing(writer) as sink,
             ChatClient(timeout_s=settings.timeout_s, api_key=served.api_key) as client,
         ):
-            asker = _Asker(judge, rubric, served, RetryingClient(client, served, settings), repeat)
+            asker = _Asker(judge, rubric, jobs[0].scale, served, RetryingClient(client, served, settings), repeat)
             watch = ServerWatch(served, concurrency=settings.concurrency, count_client_errors=True)
             queue = iter(jobs)
 
@@ -123,16 +124,22 @@ def _finished(
 class _Asker:
     """Asks one question until the output can be read, the attempts are used up, or the request fails."""
 
-    def __init__(self, judge: Judge, rubric: Rubric, served: ServedModel, client: RetryingClient, repeat: int) -> None:
+    def __init__(
+        self, judge: Judge, rubric: Rubric, scale: Scale, served: ServedModel, client: RetryingClient, repeat: int
+    ) -> None:
         self._judge = judge
         self._judge_digest, self._rubric_digest = judge.digest_for(rubric), rubric.digest
-        self._output = judge.output_for(rubric.kind)
         self._served = served
         self._client = client
         self._repeat = repeat
         manifest = judge.candidate.manifest
         self._sampling = manifest.sampling
         self._system = [("system", manifest.system_prompt)] if manifest.system_prompt else []
+        self._alternatives = scale.alternatives
+        self._form = wanted_form(judge.output_for(rubric.kind))
+        self._constraints = constraints(
+            self._form, scale, engine_version=served.engine_version, max_tokens=self._sampling.max_tokens
+        )
 
     async def ask(self, question: Question) -> tuple[Judgment, RawCompletion | None]:
         """The judgment, and the reply that failed, where one did."""
@@ -152,27 +159,29 @@ class _Asker:
         """Ask, and again without what the server says it does not take: the reply, its form, the requests made."""
         declined, sent = set(self._served.declined), 0
         while True:
-            form = form_of(self._output, declined="form" in declined)
-            raw, made = await self._client.complete(self._request(question, attempt, form, declined))
+            key = next((key for key in self._constraints if key not in declined), None)
+            form = Form.TEXT if key is None else self._form
+            raw, made = await self._client.complete(self._request(question, attempt, form, key, declined))
             sent += made
-            culprit = self._culprit(raw, question, form, declined)
+            culprit = self._culprit(raw, key, declined)
             if culprit is None:
                 if raw.error is None:  # an error that persists without a key says nothing about the key
                     self._served.declined.update(declined)
                 return raw, form, sent
             declined.add(culprit)
 
-    def _culprit(self, raw: RawCompletion, question: Question, form: Form, declined: set[str]) -> str | None:
-        """What of the request a client error may be about and has not been left out yet."""
+    def _culprit(self, raw: RawCompletion, key: str | None, declined: set[str]) -> str | None:
+        """What of the request a client error may be about."""
         if raw.error is not ErrorKind.HTTP_4XX:
             return None
         detail = raw.error_detail or ""
-        with_logprobs = question.scale.alternatives is not None and "logprobs" not in declined
-        if with_logprobs and "logprob" in detail.lower():
-            return "logprobs"
-        return "form" if form is not Form.TEXT and is_about_form(detail) else None
+        if self._alternatives is not None and _LOGPROBS not in declined and "logprob" in detail.lower():
+            return _LOGPROBS
+        return key if is_about_form(detail) else None
 
-    def _request(self, question: Question, attempt: int, form: Form, declined: set[str]) -> ChatRequest:
+    def _request(
+        self, question: Question, attempt: int, form: Form, key: str | None, declined: set[str]
+    ) -> ChatRequest:
         sampling, seed = self._sampling, request_seed(self._sampling, self._repeat)
         if attempt > 0:
             sampling = sampling.model_copy(update={"temperature": max(sampling.temperature, RETRY_TEMPERATURE)})
@@ -183,8 +192,8 @@ class _Asker:
             sampling,
             seed=seed,
             stream=False,
-            top_logprobs=None if "logprobs" in declined else question.scale.alternatives,
-            extra=constraint(form, question.scale, self._served.engine_version),
+            top_logprobs=None if _LOGPROBS in declined else self._alternatives,
+            extra={} if key is None else {key: self._constraints[key]},
         )
 
     def _judgment(self, question: Question, reading: Reading, rationale: str, attempts: int) -> Judgment:

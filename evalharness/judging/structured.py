@@ -1,12 +1,14 @@
-"""In which form a judge gives its verdict: JSON by a schema, the number alone, or text; and how each is read.
+"""In which form a judge gives its verdict: JSON, the number alone, or text; and how each is read.
 
-``json`` is OpenAI's ``response_format`` with a schema (vLLM and most servers know it); ``choice`` is vLLM's
-``structured_outputs`` (``guided_choice`` before vLLM 0.11), under which the judge says the number and nothing else. A
-server that declines the key is asked for text, and what it is asked for is told to the judge where its template has
-``{format}``. A server that ignores the key silently answers text, which is read as such.
+``json`` is OpenAI's ``response_format`` with a schema, which most servers know. A small model may fill the white space
+that a schema allows until its tokens are used up, so vLLM (known by its version) is given the same JSON as a regular
+expression that leaves no room for that and ends the reason in time. ``choice`` is vLLM's ``structured_outputs``
+(``guided_choice`` before vLLM 0.11): the judge says the number and nothing else. What is asked for is told to the judge
+where its template has ``{format}``. A server that declines the keys is asked for text; one that ignores them silently
+answers text, which is read as such.
 
-Under a constraint the server's log-probabilities are those of the free model: where it would rather have said something
-else than a number, its number counts without them.
+Under a constraint the judge cannot but say a number. Where the server's log-probabilities are those of the free model
+and lie elsewhere, the number counts without them.
 
 Unparsed, never guessed: JSON that is broken, cut off, or not an object; a number that is missing, off the scale, named
 twice, or no whole number. Further keys do no harm. Text inside broken JSON is not read: it may quote the answer.
@@ -38,46 +40,63 @@ class Form(StrEnum):
 
 _STRUCTURED_OUTPUTS_SINCE = (0, 11)
 _VERSION = re.compile(r"v?(\d+)\.(\d+)")
+_LONGEST_REASON = 600
+_TOKENS_BESIDE_REASON = 40
 _FENCED = re.compile(r"\s*```(?:json)?\s*\n(?P<inside>.*?)\n?\s*```\s*", re.DOTALL | re.IGNORECASE)
 _LOOKS_LIKE_JSON = re.compile(r"\s*(?:```(?:json)?\s*)?[{\[]", re.IGNORECASE)
 _ABOUT_FORM = re.compile(
-    r"response_?format|json_?schema|structured|guided|grammar|\bschema\b|"
+    r"response_?format|json_?schema|structured|guided|grammar|\bschema\b|\bregex\b|"
     r"\bextra\b|unrecogni[sz]ed|unexpected|unknown|unsupported|not (?:supported|permitted|allowed)",
     re.IGNORECASE,
 )
 """What a server says about a key that it does not take."""
 
 
-def form_of(output: Output, *, declined: bool) -> Form:
-    """The form to ask for; text where the server has declined it."""
-    if declined:
-        return Form.TEXT
+def wanted_form(output: Output) -> Form:
+    """The form to ask for first."""
     return Form.JSON if output == "auto" else Form(output)
 
 
-def constraint(form: Form, scale: Scale, engine_version: str | None) -> dict[str, Any]:
-    """The keys of a request that hold the judge to a form."""
+def constraints(form: Form, scale: Scale, *, engine_version: str | None, max_tokens: int) -> dict[str, Any]:
+    """Keys of a request that hold the judge to a form, each by itself, the best one first; none for text.
+
+    Args:
+        form: what is wanted.
+        scale: the numbers that the judge may say.
+        engine_version: of vLLM; None where the server is another, or does not tell.
+        max_tokens: the judge's limit, within which the JSON must end.
+    """
     numbers = sorted(scale.worth)
+    version = _VERSION.match(engine_version or "")
+    is_new = version is not None and (int(version[1]), int(version[2])) >= _STRUCTURED_OUTPUTS_SINCE
     if form is Form.JSON:
-        schema = {
-            "type": "object",
-            "properties": {"reason": {"type": "string"}, scale.key: {"type": "integer", "enum": numbers}},
-            "required": ["reason", scale.key],
-            "additionalProperties": False,
-        }
-        return {
-            "response_format": {
-                "type": "json_schema",
-                "json_schema": {"name": "verdict", "strict": True, "schema": schema},
-            }
-        }
+        by_schema = {"response_format": _response_format(scale.key, numbers)}
+        return (
+            {"structured_outputs": {"regex": _json_regex(scale.key, numbers, max_tokens)}, **by_schema}
+            if is_new
+            else by_schema
+        )
     if form is Form.CHOICE:
         choices = [str(number) for number in numbers]
-        version = _VERSION.match(engine_version or "")
-        if version is not None and (int(version[1]), int(version[2])) < _STRUCTURED_OUTPUTS_SINCE:
-            return {"guided_choice": choices}
-        return {"structured_outputs": {"choice": choices}}
+        return {"guided_choice": choices} if version and not is_new else {"structured_outputs": {"choice": choices}}
     return {}
+
+
+def _response_format(key: str, numbers: Sequence[int]) -> dict[str, Any]:
+    schema = {
+        "type": "object",
+        "properties": {"reason": {"type": "string"}, key: {"type": "integer", "enum": list(numbers)}},
+        "required": ["reason", key],
+        "additionalProperties": False,
+    }
+    return {"type": "json_schema", "json_schema": {"name": "verdict", "strict": True, "schema": schema}}
+
+
+def _json_regex(key: str, numbers: Sequence[int], max_tokens: int) -> str:
+    """What the schema says, on one line, the reason short enough for one token per character."""
+    longest = max(0, min(_LONGEST_REASON, max_tokens - _TOKENS_BESIDE_REASON))
+    reason = rf'([^"\\\x00-\x1f]|\\["\\n]){{0,{longest}}}'
+    return rf'\{{"reason": "{reason}", "{key}": ({"|".join(map(str, numbers))})\}}'
 
 
 def instruction(form: Form, scale: Scale) -> str:

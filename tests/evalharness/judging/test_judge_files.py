@@ -85,6 +85,37 @@ def test_what_changes_a_verdict_changes_the_digest_and_nothing_else_does(project
     assert judge_with(project).digest != base
 
 
+PAIR_TEMPLATE = "{criteria} {question} [[{first}]] [[{second}]]"
+
+
+def test_each_kind_of_judging_has_an_identity_of_its_own(project: Path) -> None:
+    base = judge_with(project)
+    for change in ({"pair_template": PAIR_TEMPLATE}, {"parse": {"pair_prefix": "Winner: "}}):
+        changed = judge_with(project, **change)
+        assert changed.digest == base.digest, "the scores of single answers stay"
+        assert changed.pair_digest != base.pair_digest
+    for change in ({"template": "{criteria} {question} [[{answer}]]"}, {"parse": {"score_prefix": "Grade: "}}):
+        changed = judge_with(project, **change)
+        assert changed.digest != base.digest
+        assert changed.pair_digest == base.pair_digest
+    for change in ({"max_answer_chars": 500}, {"output": "text"}, {"sampling": {"max_tokens": 7}}):
+        changed = judge_with(project, **change)
+        assert changed.digest != base.digest
+        assert changed.pair_digest != base.pair_digest
+
+
+def test_the_form_of_the_verdict_follows_the_template_unless_the_file_names_it(project: Path) -> None:
+    def outputs(**changes: Any) -> tuple[str, str]:
+        judge = judge_with(project, **changes)
+        return judge.output_for("pointwise"), judge.output_for("pairwise")
+
+    own = "{criteria} {question} [[{answer}]]"
+    assert outputs() == ("auto", "auto")
+    assert outputs(template=own) == ("text", "auto")
+    assert outputs(template=own, pair_template=PAIR_TEMPLATE) == ("text", "text")
+    assert outputs(template=own, pair_template=PAIR_TEMPLATE, output="json") == ("json", "json")
+
+
 def test_every_word_of_a_rubric_is_its_identity(project: Path) -> None:
     path = project / "rubrics/correctness.yaml"
     first = load_rubric(path)
@@ -121,6 +152,14 @@ def test_bad_rubrics(project: Path, rubric: dict[str, Any], complaint: str) -> N
         ({"rubrics": ["/etc/hostname"]}, "outside the judge file's directory"),
         ({"rubrics": ["rubrics/correctness.yaml"] * 2}, "has the rubric id 'correctness'"),
         ({"template": "{criteria} {question} {answer}"}, "fenced as"),
+        ({"pair_template": "{criteria} {question} [[{first}]] {second}"}, r"fenced as \[\[\{second"),
+        ({"pair_template": "{criteria} {question} [[{first}]]"}, r"no \{second\}"),
+        (
+            {"pair_template": "{criteria} {question} [[{first}]] [[{second}]] {answer}"},
+            r"unknown placeholder \{answer\}",
+        ),
+        ({"output": "xml"}, "output"),
+        ({"parse": {"pair_prefix": ""}}, "pair_prefix"),
         ({"tempalte": "x"}, "did you mean 'template'"),
         ({"model": "absent"}, "does not exist"),
         ({"parse": {"score_prefix": " "}}, "score_prefix"),

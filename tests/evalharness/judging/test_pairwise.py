@@ -161,7 +161,7 @@ async def test_scores_hold_the_doubt_and_labels_the_likeliest(store: SampleStore
     odds = {"0": 0.3, "1": 0.6, "2": 0.1}
 
     def reply(_: dict[str, Any]) -> web.Response:
-        tokens = [(t, {}) for t in ("B", "etter", ":", " ")]
+        tokens: list[tuple[str, dict[str, float]]] = [(t, {}) for t in ("B", "etter", ":", " ")]
         return says("Better: 1", tokens=[*tokens, ("1", dict(sorted(odds.items(), key=lambda o: -o[1])))])
 
     (found,) = await judged(Server(reply), store, pair("Sorry.", "Sure."))
