@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -13,8 +14,9 @@ from evalharness.metrics import Calibrations, Measurement, compare, measure
 from evalharness.outcomes import Arm, OutcomeTable
 from evalharness.statistics import Interval, Side, p_value_by_inversion, size_for_limit, size_for_margin
 from gates.decision import CheckResult, MoreData, Status
+from gates.label_advice import Advice, label_advice
 from gates.policy import Check, Policy
-from gates.wording import bound_text, number
+from gates.wording import advice_text, bound_text, number
 from golden_sets.errors import InputError
 from golden_sets.records import SetKind
 
@@ -48,6 +50,8 @@ class Examined:
     obstacle: str | None
     """Why nothing can be passed here, whatever the bounds say."""
     usd_per_prompt: float | None
+    advise: Callable[[], Advice | None] = lambda: None
+    """What labels would do, where it rests on a judge; worked out when asked for."""
 
 
 def examine(
@@ -95,19 +99,21 @@ def examine(
     if _labels_too_few_to_fail(measurement, calibrations):
         p_fail = None
     obstacle = _obstacle(check, measurement, policy)
+    estimate = _estimate(measurement, confidence)
     return Examined(
         id=name,
         check=check,
         cell=cell,
         alpha=alpha,
         measurement=measurement,
-        estimate=_estimate(measurement, confidence),
+        estimate=estimate,
         candidate=own.get("candidate"),
         reference=own.get(reference),
         passes=passes and obstacle is None,
         p_fail=p_fail,
         obstacle=obstacle,
         usd_per_prompt=_usd_per_prompt(rows),
+        advise=partial(label_advice, check, measurement, estimate, rows, calibrations, alpha=alpha),
     )
 
 
@@ -152,6 +158,8 @@ def conclude(
     """
     check, estimate = examined.check, examined.estimate
     when = f", look {look} of {looks}" if look is not None and looks > 1 else ""
+    advice = _advice(examined) if status is Status.INCONCLUSIVE else None
+    told = "".join(f"; {text}" for text in (None if advice is None else advice_text(advice), stopped) if text)
     return CheckResult(
         id=examined.id,
         check=check.id,
@@ -164,13 +172,13 @@ def conclude(
         estimate=estimate,
         candidate=examined.candidate,
         incumbent=examined.reference,
-        reason=_reason(examined, status, when) + (f"; {stopped}" if stopped else ""),
+        reason=_reason(examined, status, when) + told,
         p_fail=p_fail,
         regressed=_regressed(check, estimate),
         safety=check.is_safety,
         waivable=check.waivable,
         owner=check.owner,
-        more=_more(examined, policy) if status is Status.INCONCLUSIVE else None,
+        more=_more(examined, policy, advice) if status is Status.INCONCLUSIVE else None,
         look=look,
         looks=looks,
     )
@@ -276,17 +284,31 @@ def _reason(examined: Examined, status: Status, when: str) -> str:
     return f"{bound_text(side, edge, found.unit, confidence)} does not clear {limit} ({sample})"
 
 
-def _more(examined: Examined, policy: Policy) -> MoreData:
-    """How many more prompts would settle the check at the observed numbers, and what they would cost."""
+def _advice(examined: Examined) -> Advice | None:
+    """What labels would do, where nothing else stands in the way."""
+    return None if examined.obstacle is not None and not examined.measurement.lacking else examined.advise()
+
+
+def _more(examined: Examined, policy: Policy, advice: Advice | None) -> MoreData:
+    """How many more prompts or labels would settle the check at the observed numbers, and what they would cost."""
+    if advice is not None:
+        return MoreData(n=advice.prompts, usd=_usd(examined, advice.prompts), note=advice.text)
     if examined.obstacle is not None:
         return MoreData(n=0, note=examined.obstacle)
     wanted = _n_to_settle(examined, policy)
     if wanted is None:
         return MoreData(n=0, note=examined.estimate.note or "the estimate lies on the limit: no sample size settles it")
     further = max(1, wanted - examined.measurement.n)
-    arms = 2 if examined.check.compares else 1
-    usd = None if examined.usd_per_prompt is None else further * arms * examined.usd_per_prompt
-    return MoreData(n=further, usd=usd)
+    if examined.check.spec.family == "judge":
+        return MoreData(n=0, note=f"about {further} more labelled answers of that kind")
+    return MoreData(n=further, usd=_usd(examined, further))
+
+
+def _usd(examined: Examined, further: int) -> float | None:
+    """What so many further prompts would cost; None where no price is known, or none is wanted."""
+    if examined.usd_per_prompt is None or not further:
+        return None
+    return further * (2 if examined.check.compares else 1) * examined.usd_per_prompt
 
 
 def _n_to_settle(examined: Examined, policy: Policy) -> int | None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+from gates.label_advice import Advice
+
 
 def number(value: float | None, unit: str) -> str:
     """A number with its unit: rates in percent, short times in milliseconds, money in USD."""
@@ -25,6 +27,11 @@ def number(value: float | None, unit: str) -> str:
 def bound_text(side: str, edge: float | None, unit: str, confidence: float) -> str:
     """A one-sided bound in words: ``lower 95 % bound 84.0 %``."""
     return f"{side} {100 * confidence:g} % bound {number(edge, unit)}"
+
+
+def advice_text(advice: Advice) -> str:
+    """What labels would do for a check: ``about 300 more prompts with about 240 labelled answers in all...``."""
+    return f"about {advice.prompts} more prompts {advice.text}" if advice.prompts else advice.text
 
 
 def _digits(percent: float) -> int:

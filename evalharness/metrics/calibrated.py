@@ -41,13 +41,19 @@ def calibration_for(
     rubrics = table.take(judged).distinct("rubric")
     if len(rubrics) > 1:
         return None, f"one rubric per check (these are {', '.join(rubrics)}): split it with set_name"
-    fitting = [c for c in calibrations if c.set_kind is kind and (not rubrics or c.rubric == rubrics[0])]
-    if len(fitting) != 1:
+    found = fitting(calibrations, kind, table.take(judged))
+    if found is None:
         under = f" under rubric '{rubrics[0]}'" if rubrics else ""
         return None, f"a calibration of the judge{under} on {kind.value} sets: label some answers"
-    if (lacking := unfit(fitting[0])) is not None:
-        return None, lacking
-    return fitting[0], None
+    lacking = unfit(found)
+    return (None, lacking) if lacking is not None else (found, None)
+
+
+def fitting(calibrations: Calibrations, kind: SetKind, judged: OutcomeTable) -> Calibration | None:
+    """The calibration that belongs to judged rows, where there is exactly one."""
+    rubrics = judged.distinct("rubric")
+    found = [c for c in calibrations if c.set_kind is kind and (not rubrics or c.rubric in rubrics)]
+    return found[0] if len(found) == 1 and len(rubrics) < 2 else None
 
 
 def unfit(calibration: Calibration) -> str | None:
