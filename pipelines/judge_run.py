@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 
 from evalharness.answer_classes import AnswerClass
@@ -164,11 +165,21 @@ def calibrations_of(
         labelled.setdefault((kind, answer.rubric or ""), []).append(
             verdict_on(answer, None if said is None else event(kind, meets=said) == 1.0)
         )
+    waiting = Counter(
+        (answer.asked.kind, answer.rubric or "") for answer in answers if answer.judgment and answer.awaits_label
+    )
     planted: dict[tuple[SetKind, str], list[LabelledVerdict]] = {}
     for one in controls:
         planted.setdefault((one.control.set, one.control.rubric), []).append(one.verdict)
     return tuple(
-        calibrate(rubric, kind, labelled.get(key, []), controls=planted.get(key, []), label_source=label_source)
+        calibrate(
+            rubric,
+            kind,
+            labelled.get(key, []),
+            controls=planted.get(key, []),
+            label_source=label_source,
+            unlabelled=waiting[key],
+        )
         for key in sorted({*labelled, *planted})
         for kind, rubric in [key]
     )
