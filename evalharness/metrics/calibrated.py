@@ -96,7 +96,7 @@ def missing_text(missing: int, drawn: int) -> str | None:
     none, them = ("has no label", "it") if missing == 1 else ("have no label", "them")
     return (
         "labels of all answers that were drawn for labelling: "
-        f"{missing} of {drawn} {none} yet (label {them} in the run's NAME.to-label.jsonl)"
+        f"{missing} of {drawn} {none} yet (label {them} in the run's to-label file)"
     )
 
 

@@ -43,7 +43,7 @@ def test_a_rate_lacks_the_labels_that_are_missing(metric: str, kind: str, calibr
     assert lacking(0) is None
     assert lacking(12) == (
         "labels of all answers that were drawn for labelling: 12 of 100 have no label yet "
-        "(label them in the run's NAME.to-label.jsonl)"
+        "(label them in the run's to-label file)"
     )
     assert "1 of 100 has no label yet" in (lacking(1) or "")
 
