@@ -10,6 +10,7 @@ import pytest
 from evalharness.judging.file_calibration import agreement
 from evalharness.judging.labelled_file import LabelledAnswers
 from evalharness.judging.labelling import labelled_subsample
+from evalharness.statistics import ppi_paired_interval
 from golden_sets.errors import InputError
 
 # 1,000 prompts: both arms pass on 900, one alone on 50 and 47, and on 3 the judge left an arm unscored.
@@ -124,6 +125,32 @@ def test_weighted_rates_cover_though_disagreements_come_first() -> None:
         plain.append((judge == truth)[drawn].mean())
     assert {name: count >= 0.93 * runs for name, count in covered.items()} == dict.fromkeys(wanted, True), covered
     assert np.mean(plain) < (judge == truth).mean() - 0.05, "counting every label alike would be biased here"
+
+
+def test_corrected_differences_cover_though_disagreements_come_first() -> None:
+    """Arms as good as each other; the labels of what comes first correct both arms of the judged difference."""
+    random = np.random.default_rng(12)
+    n, runs, covered = 800, 150, 0
+    for seed in range(runs):
+        contested, differ = random.random(n) < 0.1, random.random(n) < 0.1
+        theirs = random.random(n) < np.where(differ, 0.5, 0.8)
+        truth = np.stack([np.where(differ, ~theirs, theirs), theirs])
+        said = np.where(random.random((2, n)) < np.where(contested, 0.5, 0.04), ~truth, truth)
+        sample = labelled_subsample(
+            {i: (bool(said[0, i]), bool(said[1, i])) for i in range(n)},
+            per_arm=120,
+            seed=seed,
+            first=np.flatnonzero(contested).tolist(),
+        )
+        drawn = np.array(sorted(sample.chosen))
+        mask = np.isin(np.arange(n), drawn)
+        judged, true = (pair[0].astype(float) - pair[1] for pair in (said, truth))
+        weights = np.array([1 / sample.probability[i] for i in drawn])
+        found = ppi_paired_interval(judged, mask, true[mask], weights=weights, confidence=0.95)
+        assert found.low is not None
+        assert found.high is not None
+        covered += found.low <= 0.0 <= found.high
+    assert covered >= 0.93 * runs
 
 
 @pytest.mark.parametrize(
