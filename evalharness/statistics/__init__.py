@@ -21,6 +21,7 @@ from evalharness.statistics.confidence_sequences import (
     paired_sequence_interval,
 )
 from evalharness.statistics.corrected import corrected_rate_bound, corrected_rate_interval, youden_lower
+from evalharness.statistics.fleiss import fleiss_kappa, fleiss_kappa_interval, pairwise_agreement_interval
 from evalharness.statistics.interval import Interval, OneSide, Side
 from evalharness.statistics.multiplicity import holm, p_value_by_inversion
 from evalharness.statistics.paired import PairedMethod, paired_bound, paired_interval, paired_p_value
@@ -104,6 +105,8 @@ __all__ = [
     "design_sequence",
     "drift_for_power",
     "effective_sample_size",
+    "fleiss_kappa",
+    "fleiss_kappa_interval",
     "floor_counts",
     "holm",
     "inflation",
@@ -122,6 +125,7 @@ __all__ = [
     "paired_lower",
     "paired_p_value",
     "paired_p_values",
+    "pairwise_agreement_interval",
     "paired_sequence_interval",
     "paired_upper",
     "power_for_judged_limit",

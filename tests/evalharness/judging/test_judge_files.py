@@ -98,8 +98,8 @@ def test_each_kind_of_judging_has_an_identity_of_its_own(project: Path) -> None:
         changed = judge_with(project, **change)
         assert changed.digest != base.digest
         assert changed.pair_digest == base.pair_digest
-    for change in ({"max_answer_chars": 500}, {"output": "text"}, {"sampling": {"max_tokens": 7}}):
-        changed = judge_with(project, **change)
+    for key, value in (("max_answer_chars", 500), ("output", "text"), ("sampling", {"max_tokens": 7})):
+        changed = judge_with(project, **{key: value})
         assert changed.digest != base.digest
         assert changed.pair_digest != base.pair_digest
 
