@@ -66,7 +66,7 @@ def plan_for(
     """
     policy, sets = project.policy.policy, [s.prompt_set for s in project.sets]
     also = _also(project, incumbent, candidate)
-    judged = [s for s in project.sets if s.card.scoring == "judge"]
+    judged = [s for s in project.sets if s.card.scoring != "checker"]
     inputs = PlanInputs(
         name=project.file.name,
         lineage=project.lineage,
