@@ -17,7 +17,8 @@ Columns (the Parquet schema; a documented file format):
 ``outcome``        1.0 / 0.0 / null (unscored or failed): did the event that the set's rate counts happen?
                    golden: the answer passed; adversarial: it violated; false_refusal: it refused
 ``score``          the judge's score in [0, 1]; null where there is none
-``scored_by``      ``judge``, ``checker`` or ``import``; null where nothing scored it
+``scored_by``      ``judge``, ``checker`` or ``import``; ``identical`` for pairs of answers in the same words, about
+                   which nobody was asked; null where nothing scored it
 ``rubric``         id of the rubric that a judge applies; null where none does
 ``response``       what the answer does by the judge's rubric: ``full_compliance``, ``partial_refusal``,
                    ``full_refusal``, ``empty_or_broken``; null where the rubric does not tell

@@ -6,6 +6,7 @@ import asyncio
 import socket
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from evalharness.candidate import Candidate
 from evalharness.drawing import PromptId
@@ -87,8 +88,8 @@ class Asking:
     """What the judge was asked beside the scores, as rows of the outcome table."""
 
     def __post_init__(self) -> None:
-        judges = self.project.judges
-        bench = Bench(judges, self.store, self.fleet, self.progress) if judges else None
+        panel = self.project.panel
+        bench = None if panel is None else Bench(panel, self.store, self.fleet, self.progress)
         self._judging = JudgeRun(self.project, bench)
         self._refusals = RefusalRun(self.project)
         self._book = _book_of(self.project)
@@ -96,6 +97,11 @@ class Asking:
         self._controls: list[JudgedControl] | None = None
         self._disagreeing: set[tuple[str, str]] = set()
         self._labelled: set[str] = set()
+
+    @property
+    def agreements(self) -> dict[str, Any]:
+        """How far several judges agree, by rubric; empty for one judge."""
+        return {} if self._judging.bench is None else self._judging.bench.agreements()
 
     @property
     def warnings(self) -> list[str]:

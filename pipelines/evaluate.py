@@ -140,6 +140,7 @@ async def evaluate(
                 "detector": asking.detector_digest,
                 "planted": planted_suite().digest,
                 "labels": labels,
+                "judges": asking.agreements,
             },
         ),
     )

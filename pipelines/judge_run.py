@@ -69,7 +69,9 @@ class JudgeRun:
         found: dict[VerdictKey, Judgment] = {}
         for rubric, items in sorted(wanted.items()):
             assert self.bench is not None  # noqa: S101 - something is judged
-            judgments = await self.bench.pointwise(list(items.values()), rubric, what=f"judging {candidate.name}")
+            judgments = await self.bench.pointwise(
+                list(items.values()), rubric, what=f"judging {candidate.name}", compare=True
+            )
             found.update(zip(items, judgments, strict=True))
         return found
 

@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
-from evalharness.generation_records import Judgment
+from evalharness.generation_records import Judgment, ParseStatus
 from evalharness.judging.controls import Control
 from evalharness.judging.pairwise import PairItem
 from evalharness.judging.planted import JudgedPlant, plants_for
@@ -31,7 +31,7 @@ async def pair_rows(bench: Bench, options: JudgingOptions, answers: Sequence[Ans
     """Candidate's and incumbent's answers to some golden prompts, judged in pairs and in both orders."""
     if options.pairwise is None or not options.pairs:
         return []
-    chosen = _spread_over_sets(list(_pairs_of(answers)), options.pairs, options.seed)
+    chosen = _drawn_pairs(list(_pairs_of(answers)), options.pairs, options.seed)
     items = [PairItem(ours.asked.prompt, ours.generation.text, theirs.generation.text) for ours, theirs in chosen]
     judged = await bench.pairwise(items, options.pairwise) if items else []
     return [
@@ -113,7 +113,7 @@ def _row(one: Answer, phase: str, variant: str, judgment: Judgment, rubric: str)
         "repeat": asked.repeat,
         "cluster": asked.prompt.unit,
         "score": judgment.score,
-        "scored_by": "judge",
+        "scored_by": "judge" if judgment.parse_status is not ParseStatus.IDENTICAL else "identical",
         "rubric": rubric,
         **{DIMENSION_PREFIX + name: value for name, value in asked.prompt.dimensions.items()},
     }
@@ -126,8 +126,7 @@ def _by_rubric(things: Sequence[Thing], rubric_of: Callable[[Thing], str]) -> li
     return list(found.items())
 
 
-def _spread_over_sets(pairs: Sequence[tuple[Answer, Answer]], most: int, seed: int) -> list[tuple[Answer, Answer]]:
-    """As many of every set as there are, up to ``most`` together, in proportion."""
+def _drawn_pairs(pairs: Sequence[tuple[Answer, Answer]], most: int, seed: int) -> list[tuple[Answer, Answer]]:
     chosen = {_name(one) for one in _drawn([ours for ours, _ in pairs], most, seed)}
     return [pair for pair in pairs if _name(pair[0]) in chosen]
 

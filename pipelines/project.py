@@ -14,11 +14,12 @@ from pydantic import Field, field_validator
 from evalharness.candidate import Candidate
 from evalharness.candidate_files import load_candidate
 from evalharness.judging.judge import Judge, load_judge
+from evalharness.judging.panel import Panel
 from evalharness.judging.rubric import Rubric
 from evalharness.plan import LatencyLoad
 from evalharness.spending import Spending
 from gates.policy import PolicyFile, load_policy
-from golden_sets.digests import Digest, digest_json
+from golden_sets.digests import Digest
 from golden_sets.errors import InputError
 from golden_sets.reading import LoadedSet, read_set
 from golden_sets.records import Record
@@ -249,11 +250,19 @@ class Project:
         named = self.file.judges or (() if self.file.judge is None else (self.file.judge,))
         return tuple(load_judge(self.at(name), cache_dir=self.data) for name in named)
 
+    @cached_property
+    def panel(self) -> Panel | None:
+        """The judges as those who vote; None where nothing is judged.
+
+        Raises:
+            InputError: two of one name or of the same weights, or with other rubrics.
+        """
+        return Panel(self.judges) if self.judges else None
+
     @property
     def judge_digest(self) -> Digest | None:
         """What identifies the judge, or all that vote; None where there is none."""
-        digests = [judge.digest for judge in self.judges]
-        return digests[0] if len(digests) == 1 else digest_json(digests) if digests else None
+        return None if self.panel is None else self.panel.digest
 
     @property
     def rubrics(self) -> tuple[Rubric, ...]:
