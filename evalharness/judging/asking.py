@@ -1,55 +1,31 @@
 """Ask a judge questions: never twice the same one, never dropping one. Pointwise and pairwise judging share it.
 
 Retries. A request that fails is sent again as for any generation. An output that cannot be parsed is asked for again
-with another seed and at least `RETRY_TEMPERATURE`, because a greedy judge would only repeat itself; what is still
-unparsed then is unscored for good. A judgment whose *request* failed is stored as an error, and a later run asks again.
-
-A server that declines log-probabilities or a key that holds the judge to a form is asked without, and is not asked for
-it again as long as it is served.
+with another seed and at least `requesting.RETRY_TEMPERATURE`, because a greedy judge would only repeat itself; what is
+still unparsed then is unscored for good. A judgment whose *request* failed is stored as an error, and a later run asks
+again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable
 
-from evalharness.engines.client import ChatClient, ChatRequest, RawCompletion
+from evalharness.engines.client import ChatClient, RawCompletion
 from evalharness.engines.retrying import GenerationSettings, RetryingClient
 from evalharness.engines.served import ServedModel
 from evalharness.engines.watching import ServerWatch
-from evalharness.engines.wire import request_seed
 from evalharness.engines.workers import run_workers
 from evalharness.generation import Progress
-from evalharness.generation_records import ErrorKind, Judgment, ParseStatus
+from evalharness.generation_records import Judgment, ParseStatus
 from evalharness.judging.judge import Judge
 from evalharness.judging.parsing import Reading, Scale
+from evalharness.judging.requesting import JudgeRequests, Key, Question
 from evalharness.judging.rubric import Rubric
-from evalharness.judging.structured import Form, constraints, is_about_form, read_output, wanted_form
+from evalharness.judging.structured import Form, read_output
 from evalharness.samples import SampleStore, SampleWriter
 from golden_sets.digests import Digest
 
-RETRY_TEMPERATURE = 0.7
-"""Least temperature of the attempts after an output that could not be parsed."""
-_RETRY_SEEDS_APART = 10_000
-_LOGPROBS = "logprobs"
 _ERROR = Reading(None, ParseStatus.ERROR)
-
-Key = tuple[Digest, int]
-"""Input digest and order."""
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """One thing to ask a judge."""
-
-    key: Key
-    """What it is about, and in which order it is shown."""
-    scale: Scale
-    """What the judge may say."""
-    message: Callable[[Form], str]
-    """The user message, by the form in which the verdict is asked for."""
-    label: Callable[[Reading], str]
-    """What a verdict that could be read amounts to."""
 
 
 async def ask_judge(
@@ -127,24 +103,17 @@ class _Asker:
     def __init__(
         self, judge: Judge, rubric: Rubric, scale: Scale, served: ServedModel, client: RetryingClient, repeat: int
     ) -> None:
-        self._judge = judge
         self._judge_digest, self._rubric_digest = judge.digest_for(rubric), rubric.digest
+        self._attempts = judge.max_retries + 1
+        self._requests = JudgeRequests(judge, rubric, scale, served, repeat)
         self._served = served
         self._client = client
         self._repeat = repeat
-        manifest = judge.candidate.manifest
-        self._sampling = manifest.sampling
-        self._system = [("system", manifest.system_prompt)] if manifest.system_prompt else []
-        self._alternatives = scale.alternatives
-        self._form = wanted_form(judge.output_for(rubric.kind))
-        self._constraints = constraints(
-            self._form, scale, engine_version=served.engine_version, max_tokens=self._sampling.max_tokens
-        )
 
     async def ask(self, question: Question) -> tuple[Judgment, RawCompletion | None]:
         """The judgment, and the reply that failed, where one did."""
         requests, first = 0, ""
-        for attempt in range(self._judge.max_retries + 1):
+        for attempt in range(self._attempts):
             raw, form, sent = await self._complete(question, attempt)
             requests += sent
             if raw.error is not None:
@@ -159,42 +128,15 @@ class _Asker:
         """Ask, and again without what the server says it does not take: the reply, its form, the requests made."""
         declined, sent = set(self._served.declined), 0
         while True:
-            key = next((key for key in self._constraints if key not in declined), None)
-            form = Form.TEXT if key is None else self._form
-            raw, made = await self._client.complete(self._request(question, attempt, form, key, declined))
+            request, form = self._requests.request(question, attempt, declined)
+            raw, made = await self._client.complete(request)
             sent += made
-            culprit = self._culprit(raw, key, declined)
-            if culprit is None:
+            unwanted = self._requests.to_leave_out(raw, declined)
+            if unwanted is None:
                 if raw.error is None:  # an error that persists without a key says nothing about the key
                     self._served.declined.update(declined)
                 return raw, form, sent
-            declined.add(culprit)
-
-    def _culprit(self, raw: RawCompletion, key: str | None, declined: set[str]) -> str | None:
-        """What of the request a client error may be about."""
-        if raw.error is not ErrorKind.HTTP_4XX:
-            return None
-        detail = raw.error_detail or ""
-        if self._alternatives is not None and _LOGPROBS not in declined and "logprob" in detail.lower():
-            return _LOGPROBS
-        return key if is_about_form(detail) else None
-
-    def _request(
-        self, question: Question, attempt: int, form: Form, key: str | None, declined: set[str]
-    ) -> ChatRequest:
-        sampling, seed = self._sampling, request_seed(self._sampling, self._repeat)
-        if attempt > 0:
-            sampling = sampling.model_copy(update={"temperature": max(sampling.temperature, RETRY_TEMPERATURE)})
-            seed = (seed or 0) + attempt * _RETRY_SEEDS_APART
-        return ChatRequest(
-            self._served.model_id,
-            [*self._system, ("user", question.message(form))],
-            sampling,
-            seed=seed,
-            stream=False,
-            top_logprobs=None if _LOGPROBS in declined else self._alternatives,
-            extra={} if key is None else {key: self._constraints[key]},
-        )
+            declined.add(unwanted)
 
     def _judgment(self, question: Question, reading: Reading, rationale: str, attempts: int) -> Judgment:
         input_digest, order = question.key

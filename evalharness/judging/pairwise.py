@@ -17,10 +17,11 @@ from evalharness.engines.retrying import GenerationSettings
 from evalharness.engines.served import ServedModel
 from evalharness.generation import Progress
 from evalharness.generation_records import Judgment, ParseStatus
-from evalharness.judging.asking import Key, Question, ask_judge
+from evalharness.judging.asking import ask_judge
 from evalharness.judging.judge import Judge
 from evalharness.judging.parsing import Reading
-from evalharness.judging.pointwise import digest_of_input
+from evalharness.judging.pointwise import digest_of_input, sendable
+from evalharness.judging.requesting import Key, Question
 from evalharness.judging.rubric import Rubric
 from evalharness.judging.structured import Form
 from evalharness.samples import SampleStore, SampleWriter
@@ -52,7 +53,7 @@ class PairItem:
     @property
     def identical(self) -> bool:
         """Whether both answers have the same words."""
-        return self.candidate_text == self.incumbent_text
+        return sendable(self.candidate_text) == sendable(self.incumbent_text)
 
     def shown(self, order: int) -> tuple[str, str]:
         """The answer shown first and the one shown second."""
@@ -130,10 +131,8 @@ async def judge_pairwise(
         raise InputError(
             f"rubric '{rubric.id}' is for single answers", do="write 'kind: pairwise' in a rubric for pairs"
         )
-    digests = [item.input_digest for item in items]
-    different = {digest: item for digest, item in zip(digests, items, strict=True) if not item.identical}
     found = await ask_judge(
-        (question for digest, item in different.items() for question in _questions(item, digest, judge, rubric)),
+        pair_questions([item for item in items if not item.identical], judge, rubric),
         judge,
         rubric,
         served,
@@ -143,15 +142,21 @@ async def judge_pairwise(
         writer=writer,
         progress=progress,
     )
-    found.update(
-        ((digest, order), _identical((digest, order), judge, rubric, repeat))
-        for digest in {*digests} - {*different}
-        for order in (0, 1)
-    )
-    return [PairJudgment(found[digest, 0], found[digest, 1]) for digest in digests]
+
+    def judgment(item: PairItem, order: int) -> Judgment:
+        key = (item.input_digest, order)
+        return _identical(key, judge, rubric, repeat) if item.identical else found[key]
+
+    return [PairJudgment(judgment(item, 0), judgment(item, 1)) for item in items]
 
 
-def _questions(item: PairItem, digest: Digest, judge: Judge, rubric: Rubric) -> Iterator[Question]:
+def pair_questions(items: Sequence[PairItem], judge: Judge, rubric: Rubric) -> list[Question]:
+    """What the judge is asked about the pairs, two questions each."""
+    return [question for item in items for question in _questions(item, judge, rubric)]
+
+
+def _questions(item: PairItem, judge: Judge, rubric: Rubric) -> Iterator[Question]:
+    digest = item.input_digest
     for order, scale in enumerate(judge.pair_scales):
 
         def message(form: Form, shown: tuple[str, str] = item.shown(order)) -> str:

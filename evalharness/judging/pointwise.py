@@ -10,9 +10,10 @@ from evalharness.engines.retrying import GenerationSettings
 from evalharness.engines.served import ServedModel
 from evalharness.generation import Progress
 from evalharness.generation_records import Judgment
-from evalharness.judging.asking import Question, ask_judge
+from evalharness.judging.asking import ask_judge
 from evalharness.judging.judge import Judge
 from evalharness.judging.parsing import Reading, Scale
+from evalharness.judging.requesting import Question
 from evalharness.judging.rubric import Rubric
 from evalharness.judging.structured import Form
 from evalharness.samples import SampleStore, SampleWriter
@@ -73,13 +74,9 @@ async def judge_pointwise(
     """
     if rubric.kind != "pointwise":
         raise InputError(f"rubric '{rubric.id}' is for pairs of answers, not for single ones")
-    scale = judge.score_scale(rubric)
-    digests = [item.input_digest for item in items]
-    questions = {
-        digest: _question(item, digest, judge, rubric, scale) for digest, item in zip(digests, items, strict=True)
-    }
+    questions = score_questions(items, judge, rubric)
     found = await ask_judge(
-        questions.values(),
+        questions,
         judge,
         rubric,
         served,
@@ -89,7 +86,13 @@ async def judge_pointwise(
         writer=writer,
         progress=progress,
     )
-    return [found[digest, 0] for digest in digests]
+    return [found[question.key] for question in questions]
+
+
+def score_questions(items: Sequence[JudgeItem], judge: Judge, rubric: Rubric) -> list[Question]:
+    """What the judge is asked about the items, one question each."""
+    scale = judge.score_scale(rubric)
+    return [_question(item, judge, rubric, scale) for item in items]
 
 
 def digest_of_input(prompt: Prompt, **answers: str) -> Digest:
@@ -98,16 +101,21 @@ def digest_of_input(prompt: Prompt, **answers: str) -> Digest:
         {
             "messages": [message.to_json() for message in prompt.messages],
             "reference": prompt.reference,
-            **{name: text.encode("utf-8", "replace").decode("utf-8") for name, text in answers.items()},
+            **{name: sendable(text) for name, text in answers.items()},
         }
     )
 
 
-def _question(item: JudgeItem, digest: Digest, judge: Judge, rubric: Rubric, scale: Scale) -> Question:
+def sendable(text: str) -> str:
+    """A text with what UTF-8 cannot hold (half a surrogate pair) replaced, as the judge is shown it."""
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def _question(item: JudgeItem, judge: Judge, rubric: Rubric, scale: Scale) -> Question:
     def message(form: Form) -> str:
         return judge.message(rubric, item.prompt, item.answer_text, form)
 
-    return Question((digest, 0), scale, message, partial(_label, rubric))
+    return Question((item.input_digest, 0), scale, message, partial(_label, rubric))
 
 
 def _label(rubric: Rubric, reading: Reading) -> str:
