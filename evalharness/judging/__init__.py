@@ -1,7 +1,7 @@
 """Judging: a language model as an instrument whose error is measured.
 
-The way of a verdict: rubric + prompt + answer -> message (`prompting`; two answers: `pair_prompting`) -> request in some
-form (`requesting`, `structured`) -> judge's output (`asking`, used by `pointwise` and `pairwise`) -> score (`parsing`,
-`structured`) -> ``Judgment``, or one of several judges (`panel`). Its error: labelled subsample (`labelling`) and control answers (`controls`) ->
+The way of a verdict: rubric + prompt + answer -> message (`prompting`, `pair_prompting`) -> request (`requesting`,
+`structured`) -> output (`asking`, for `pointwise` and `pairwise`) -> score (`parsing`, `structured`) -> ``Judgment``;
+several judges vote (`panel`). Its error: labelled subsample (`labelling`) and control answers (`controls`) ->
 ``Calibration`` (`calibration`).
 """
