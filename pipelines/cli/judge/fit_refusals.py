@@ -16,7 +16,6 @@ from pipelines.cli.output import Json, emit, line, stdout, table
 
 if TYPE_CHECKING:
     from evalharness.judging.file_calibration import Agreement
-    from evalharness.refusals.fitting import TrainingAnswers
     from evalharness.refusals.labelled_file import LabelledRefusals
     from evalharness.refusals.refit import Refit
 
@@ -89,7 +88,7 @@ def _document(labelled: LabelledRefusals, found: Refit) -> dict[str, Any]:
         **_agreement(found.overall),
         "groups": {name: _agreement(one) for name, one in found.groups.items()},
         "shipped": _agreement(found.shipped),
-        "notes": _notes(answers),
+        "notes": _notes(found),
     }
 
 
@@ -105,8 +104,10 @@ def _agreement(found: Agreement) -> dict[str, Any]:
     }
 
 
-def _notes(answers: TrainingAnswers) -> list[str]:
-    notes = []
+def _notes(found: Refit) -> list[str]:
+    answers, notes = found.answers, []
+    if (found.shipped.kappa.value or 0.0) >= (found.overall.kappa.value or 0.0):
+        notes.append("the shipped detector does at least as well here: keep it, or label more answers")
     if answers.broken:
         notes.append(f"{answers.broken} answers are empty or broken: told by rules, neither fitted nor measured on")
     if not answers.has_prompts:
@@ -137,6 +138,6 @@ def _show(labelled: LabelledRefusals, found: Refit, out: Path) -> None:
             ],
         )
     )
-    for note in _notes(found.answers):
+    for note in _notes(found):
         line(console, f"note: {note}")
     line(console, f"detector written to {out}")
