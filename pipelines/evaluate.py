@@ -16,6 +16,7 @@ from evalharness.evidence import Calibration, Evidence, Look, Provenance
 from evalharness.freshness import ANY_AGE, Freshness, older_than
 from evalharness.generation_records import Generation
 from evalharness.judging.planted import planted_suite
+from evalharness.judging.run_calibration import run_calibrations
 from evalharness.judging.to_label import ToLabel, counts_text
 from evalharness.outcomes import OutcomeTable
 from evalharness.plan import Plan
@@ -100,6 +101,9 @@ async def evaluate(
     calibrations, table = await asking.calibrations(), asking.table()
     for calibration in calibrations:
         progress.say(f"  {agreement_text(calibration)}")
+    for agreement in run_calibrations(table):
+        if agreement.flipped:
+            progress.say(f"  {agreement.text()}")
     labels = [] if (use := asking.label_use) is None else use.lines()
     for text in (*labels, counts_text(asking.to_label)):
         if text:

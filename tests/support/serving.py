@@ -8,7 +8,7 @@ import json
 import re
 import threading
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -30,6 +30,8 @@ class AddingServer:
     """Seeds of the requests by model and question."""
     fails_after: int | None = None
     """From this many sums on every request fails; None: never."""
+    otherwise: Callable[[str], str] = lambda _message: "Hello."
+    """The answer to a message that asks for no sum: a judge's verdict, for example."""
     url: str = ""
     """Base address."""
 
@@ -43,7 +45,7 @@ class AddingServer:
             if self.fails_after is not None and self.asked.total() > self.fails_after:
                 return web.Response(status=500)
             self.seeds.setdefault((model, question), []).append(seed)
-        text = self._answer(model, question, seed) if found else "Hello."
+        text = self._answer(model, question, seed) if found else self.otherwise(question)
         event = {"choices": [{"index": 0, "delta": {"content": text}, "finish_reason": "stop"}]}
         usage = {"choices": [], "usage": {"prompt_tokens": 8, "completion_tokens": 2}}
         data = b"".join(b"data: " + json.dumps(e).encode() + b"\n\n" for e in (event, usage)) + b"data: [DONE]\n\n"
