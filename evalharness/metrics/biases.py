@@ -23,7 +23,7 @@ from evalharness.metrics.preferences import NO_PAIRS, Preferences
 from evalharness.outcomes import Floats, OutcomeTable
 from evalharness.statistics import Interval, Side
 from evalharness.statistics.clustered import ClusteredDifference, ClusteredProportion
-from evalharness.statistics.logistic import control_effect
+from evalharness.statistics.control_effect import control_effect
 from evalharness.statistics.prediction_powered import PoweredDifference
 from evalharness.text_columns import joint_codes
 from golden_sets.records import SetKind
@@ -60,10 +60,14 @@ def magnitude(signed: IntervalAt) -> IntervalAt:
 def _position(spec: MetricSpec, rows: OutcomeTable) -> Measurement:
     """Share of verdicts for the answer shown first less that for the one shown second, over both orders.
 
-    A verdict that could not be read takes the worst value in each bound.
+    A verdict that could not be read takes the worst value in each bound. Answers in the same words, about which nobody
+    was asked, tell nothing.
     """
     if not len(rows):
         return nothing(spec.name, spec.unit, NO_PAIRS)
+    rows = rows.take(~rows.matches("scored_by", "identical"))
+    if not len(rows):
+        return nothing(spec.name, spec.unit, "pairs of answers that differ")
     pairs = Preferences.of(rows).pairs
 
     unparsed = int((np.isnan(pairs.first) | np.isnan(pairs.swapped)).sum())

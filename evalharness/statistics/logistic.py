@@ -17,7 +17,7 @@ from scipy import special
 
 from evalharness.statistics._inputs import Vector, clusters_of, vector
 from evalharness.statistics.clustered import MINIMUM_CLUSTERS, t_quantile
-from evalharness.statistics.interval import Interval, Side, check_confidence, tails, without_bounds
+from evalharness.statistics.interval import Interval, check_confidence, without_bounds
 from golden_sets.errors import InputError
 
 _STEPS = 50
@@ -67,21 +67,18 @@ class LogisticFit:
         return t_interval(value, self.error(unit), confidence, "logistic-cluster-robust", self.n, self.clusters)
 
 
-def t_interval(
-    value: float, error: float, confidence: float, method: str, n: int, clusters: int, *, side: Side = "two-sided"
-) -> Interval:
-    """Interval from a cluster-robust standard error; no bounds with fewer than 10 clusters.
+def t_interval(value: float, error: float, confidence: float, method: str, n: int, clusters: int) -> Interval:
+    """Two-sided interval from a cluster-robust standard error; no bounds with fewer than 10 clusters.
 
     Raises:
         InputError: confidence outside (0, 1).
     """
-    below, above = tails(confidence, side)
+    check_confidence(confidence)
     if clusters < MINIMUM_CLUSTERS:
         note = f"{clusters} independent units: need at least {MINIMUM_CLUSTERS}"
         return without_bounds(value, confidence, method, n, note, clusters=clusters)
-    low = None if below is None else value - t_quantile(below, clusters - 1) * error
-    high = None if above is None else value + t_quantile(above, clusters - 1) * error
-    return Interval(value, low, high, confidence, method, n, clusters)
+    half = t_quantile((1 + confidence) / 2, clusters - 1) * error
+    return Interval(value, value - half, value + half, confidence, method, n, clusters)
 
 
 def logistic_fit(features: ArrayLike, outcomes: ArrayLike, clusters: ArrayLike | None = None) -> LogisticFit | None:
@@ -122,40 +119,6 @@ def logistic_fit(features: ArrayLike, outcomes: ArrayLike, clusters: ArrayLike |
 
 
 @dataclass(frozen=True, slots=True)
-class ControlEffect:
-    """By how much a mean outcome exceeds what it would be had the controls been zero."""
-
-    value: float
-    """The plain mean minus the controlled one."""
-    error: float
-    """Its standard error, of both together (delta method)."""
-    n: int
-    """Observations."""
-    clusters: int
-    """Independent units."""
-
-    def interval(self, confidence: float = 0.95, side: Side = "two-sided") -> Interval:
-        """By t with C - 1 degrees of freedom; without bounds below 10 clusters.
-
-        Raises:
-            InputError: confidence outside (0, 1).
-        """
-        method = "logistic-controlled-delta"
-        return t_interval(self.value, self.error, confidence, method, self.n, self.clusters, side=side)
-
-
-def control_effect(outcomes: ArrayLike, controls: ArrayLike, clusters: ArrayLike | None = None) -> ControlEffect | None:
-    """What the controls alone make of a mean outcome; arguments and errors as `controlled_mean`.
-
-    Returns:
-        None where no finite regression exists.
-    """
-    y = vector(outcomes, "outcomes", low=0.0, high=1.0)
-    fit = _controlled_fit(y, controls, clusters)
-    return None if fit is None else _effect(y, fit, clusters)
-
-
-@dataclass(frozen=True, slots=True)
 class ControlledMean:
     """A mean outcome as it is, and as it would be had the controls been zero."""
 
@@ -183,7 +146,7 @@ def controlled_mean(
         InputError: as `logistic_fit`; confidence outside (0, 1).
     """
     y = vector(outcomes, "outcomes", low=0.0, high=1.0)
-    fit = _controlled_fit(y, controls, clusters)
+    fit = logistic_fit(np.column_stack([np.ones(y.size), np.asarray(controls, dtype=np.float64)]), y, clusters)
     if fit is None:
         note = "no finite regression of the outcomes on the controls"
         return ControlledMean(
@@ -191,22 +154,14 @@ def controlled_mean(
         )
     found = fit.interval(0, confidence=confidence)
     value, low, high = (None if x is None else float(special.expit(x)) for x in (found.value, found.low, found.high))
-    return ControlledMean(
-        replace(found, value=value, low=low, high=high, method="logistic-controlled"),
-        _effect(y, fit, clusters).interval(confidence),
-    )
-
-
-def _controlled_fit(y: Vector, controls: ArrayLike, clusters: ArrayLike | None) -> LogisticFit | None:
-    return logistic_fit(np.column_stack([np.ones(y.size), np.asarray(controls, dtype=np.float64)]), y, clusters)
-
-
-def _effect(y: Vector, fit: LogisticFit, clusters: ArrayLike | None) -> ControlEffect:
     raw, controlled = float(y.mean()), float(special.expit(fit.coefficients[0]))
     derivative = np.zeros(fit.coefficients.size)
     derivative[0] = -controlled * (1 - controlled)
     error = fit.error(derivative, clusters_of(clusters, y.size).sums(y - raw) / y.size)
-    return ControlEffect(raw - controlled, error, y.size, fit.clusters)
+    return ControlledMean(
+        replace(found, value=value, low=low, high=high, method="logistic-controlled"),
+        t_interval(raw - controlled, error, confidence, "logistic-controlled-delta", y.size, fit.clusters),
+    )
 
 
 def _maximum(x: NDArray[np.float64], y: Vector) -> Vector | None:
