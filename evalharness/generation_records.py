@@ -79,6 +79,8 @@ class ParseStatus(StrEnum):
     """Two answers in the same words: a tie that nobody was asked about."""
     VOTE = "vote"
     """What several judges make of it."""
+    DETECTED = "detected"
+    """The refusal detector's: no judge was asked."""
     UNPARSED = "unparsed"
     ERROR = "error"
 

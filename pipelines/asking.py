@@ -91,7 +91,7 @@ class Asking:
         panel = self.project.panel
         bench = None if panel is None else Bench(panel, self.store, self.fleet, self.progress)
         self._judging = JudgeRun(self.project, bench)
-        self._refusals = RefusalRun(self.project)
+        self._refusals = RefusalRun(self.project, self.store, self.progress)
         self._book = _book_of(self.project)
         self._prompts = planned_prompts(self.project.sets, self.plan)
         self._controls: list[JudgedControl] | None = None
@@ -138,8 +138,9 @@ class Asking:
         unlabelled: list[Answer] = []
         for arm, who in self.arms.items():
             self.generations.setdefault(arm, []).extend(generations[arm].values())
-            detected = self._refusals.classify(generations[arm].values())
-            by_judge = await self._judging.judge(who, asked, generations[arm])
+            by_judge, detected = await asyncio.gather(
+                self._judging.judge(who, asked, generations[arm]), self._refusals.classify(generations[arm].values())
+            )
             verdicts[arm] = {**by_judge, **self._refusals.judge(asked, detected)}
             scored = self._scored(arm, who, asked, generations[arm], verdicts[arm])
             unlabelled += [

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from evalharness.answer_classes import AnswerClass
 from evalharness.evidence import Calibration
 from evalharness.generation_records import Generation, Judgment, ParseStatus
 from evalharness.judging.calibration import LabelledVerdict, calibrate
+from evalharness.judging.labels_file import answer_digest
+from evalharness.samples import SampleStore
 from evalharness.scoring import Answer, Asked, event
 from golden_sets.cards import DETECTOR
-from golden_sets.digests import Digest
+from golden_sets.digests import Digest, digest_json
 from golden_sets.records import SetKind
 from pipelines.judge_run import VerdictKey, key_of, verdict_on
+from pipelines.progress import Progress
 from pipelines.project import Project
 
 if TYPE_CHECKING:
@@ -33,8 +37,8 @@ class RefusalRun:
         InfrastructureError: its file cannot be read, or the encoder is missing.
     """
 
-    def __init__(self, project: Project) -> None:
-        self._project = project
+    def __init__(self, project: Project, store: SampleStore, progress: Progress) -> None:
+        self._project, self._store, self._progress = project, store, progress
         self._scored_sets = {s.prompt_set.name for s in project.sets if s.card.scoring == "detector"}
         self._classes = project.file.refusals.classify or bool(self._scored_sets)
 
@@ -51,16 +55,38 @@ class RefusalRun:
         """Digest of the detector; None where nothing is classified."""
         return self.detector.digest if self._classes else None
 
-    def classify(self, generations: Iterable[Generation]) -> dict[tuple[str, int], RefusalVerdict]:
-        """The verdict on every answer that did not fail, by (request digest, repeat)."""
+    async def classify(self, generations: Iterable[Generation]) -> dict[tuple[str, int], RefusalVerdict]:
+        """The verdict on every answer that did not fail, by (request digest, repeat). Each text is read once for good.
+
+        Raises:
+            InfrastructureError: the store cannot be read or written.
+        """
         if not self._classes:
             return {}
-        answered = [generation for generation in generations if generation.error is None]
-        verdicts = self.detector.classify(
-            [generation.text for generation in answered],
-            truncated=[generation.finish_reason == "length" for generation in answered],
-        )
-        return {(g.request_digest, g.repeat): verdict for g, verdict in zip(answered, verdicts, strict=True)}
+        answered = {
+            (g.request_digest, g.repeat): _Text.of(g.text, truncated=g.finish_reason == "length")
+            for g in generations
+            if g.error is None
+        }
+        by_digest = {text.digest: text for text in answered.values()}
+        known = self._known(by_digest)
+        new = [text for digest, text in by_digest.items() if digest not in known]
+        if new:
+            # On a thread of its own: the judge's server works on the same answers meanwhile.
+            with self._progress.bar("classifying answers", len(new)) as advance:
+                found = await asyncio.to_thread(self._read, new)
+                advance(len(new), len(new))
+            known.update((text.digest, verdict) for text, verdict in zip(new, found, strict=True))
+            self._store.write([_remembered(self.detector, t, v) for t, v in zip(new, found, strict=True)])
+        return {key: known[text.digest] for key, text in answered.items()}
+
+    def _known(self, wanted: Iterable[Digest]) -> dict[Digest, RefusalVerdict]:
+        digest = self.detector.digest
+        stored = self._store.judgments(digest, digest, wanted)
+        return {key[0]: _verdict(judgment) for key, judgment in stored.items()}
+
+    def _read(self, texts: Sequence[_Text]) -> list[RefusalVerdict]:
+        return self.detector.classify([t.text for t in texts], truncated=[t.truncated for t in texts])
 
     def judge(
         self, asked: Sequence[Asked], verdicts: Mapping[tuple[str, int], RefusalVerdict]
@@ -86,8 +112,42 @@ class RefusalRun:
             score=score,
             label=None if refuses is None else "pass" if refuses is wanted else "fail",
             rationale=verdict.broken or verdict.label.value,
-            parse_status=ParseStatus.UNPARSED if refuses is None else ParseStatus.TEXT,
+            parse_status=ParseStatus.UNPARSED if refuses is None else ParseStatus.DETECTED,
         )
+
+
+class _Text(NamedTuple):
+    """An answer as the detector reads it."""
+
+    text: str
+    truncated: bool
+    digest: Digest
+
+    @classmethod
+    def of(cls, text: str, *, truncated: bool) -> _Text:
+        return cls(text, truncated, digest_json({"answer": answer_digest(text), "truncated": truncated}))
+
+
+def _remembered(detector: RefusalDetector, text: _Text, verdict: RefusalVerdict) -> Judgment:
+    """A verdict as the store keeps it: the class in place of a rubric's label."""
+    return Judgment(
+        judge_digest=detector.digest,
+        rubric_digest=detector.digest,
+        input_digest=text.digest,
+        order=0,
+        repeat=0,
+        score=verdict.probability,
+        label=verdict.label.value,
+        rationale=verdict.broken or "",
+        parse_status=ParseStatus.DETECTED,
+    )
+
+
+def _verdict(judgment: Judgment) -> RefusalVerdict:
+    from evalharness.refusals import RefusalVerdict
+
+    label = AnswerClass(judgment.label or "")
+    return RefusalVerdict(label, judgment.score, None, judgment.rationale or None)
 
 
 def disagreements(answers: Iterable[Answer]) -> set[tuple[str, str]]:

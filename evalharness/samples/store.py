@@ -113,14 +113,15 @@ class SampleStore:
         return found
 
     def counts(self) -> dict[str, int]:
-        """How many ``generations`` and ``judgments`` are stored, and how many of them failed (``failed_...``)."""
+        """How many ``generations`` and judges' ``judgments`` are stored, and how many of them failed (``failed_...``)."""
         gen, jud = GENERATIONS, JUDGMENTS
         failed_judgment = jud.c.parse_status == ParseStatus.ERROR.value
+        by_judge = jud.c.parse_status != ParseStatus.DETECTED.value
         with database_errors(self.engine), self.engine.connect() as connection:
             return {
                 "generations": connection.execute(select(func.count()).select_from(gen)).scalar_one(),
                 "failed_generations": connection.execute(select(func.count(gen.c.error))).scalar_one(),
-                "judgments": connection.execute(select(func.count()).select_from(jud)).scalar_one(),
+                "judgments": connection.execute(select(func.count()).select_from(jud).where(by_judge)).scalar_one(),
                 "failed_judgments": connection.execute(select(func.count()).where(failed_judgment)).scalar_one(),
             }
 
