@@ -123,6 +123,36 @@ def interval_plot(check: CheckResult, axis: Axis, scale: Scale, *, key: str) -> 
     )
 
 
+def bias_plot(estimate: Estimate, top: float, limits: Sequence[float], *, name: str, key: str) -> Markup:
+    """A number between 0 and ``top`` with its interval, and the limits that checks set it.
+
+    Args:
+        estimate: what to draw.
+        top: number at the right edge.
+        limits: at each a line is drawn.
+        name: what is measured, for people who do not see it.
+        key: unique within the page.
+    """
+    axis = Axis(0.0, top, (), None)
+    scale = Scale(100.0, "%", 1)
+    lines = [
+        Markup('<line class="limit" x1="{0:.2f}%" x2="{0:.2f}%" y1="0" y2="{1}"/>').format(axis.at(limit), HEIGHT)
+        for limit in limits
+    ]
+    title = f"{name}: {scale.interval(estimate)}"
+    return Markup(
+        '<svg class="plot bias" width="100%" height="{height}" role="img" aria-labelledby="{key}-t">'
+        '<title id="{key}-t">{title}</title><line class="grid" x1="0.5" x2="0.5" y1="0" y2="{height}"/>'
+        "{lines}{body}</svg>"
+    ).format(
+        height=HEIGHT,
+        key=key,
+        title=title,
+        lines=Markup("").join(lines),
+        body=_drawn(estimate, axis, Markup('<circle class="dot" r="5"/>')),
+    )
+
+
 def describe(check: CheckResult, scale: Scale) -> str:
     """What a plot shows, in words."""
     estimate = check.estimate
@@ -201,7 +231,10 @@ def _incumbent(check: CheckResult, axis: Axis) -> Markup:
 
 
 def _interval(check: CheckResult, axis: Axis) -> Markup:
-    estimate = check.estimate
+    return _drawn(check.estimate, axis, _SHAPES[check.status])
+
+
+def _drawn(estimate: Estimate, axis: Axis, shape: Markup) -> Markup:
     if not is_measured(estimate):
         return Markup('<text class="nothing" x="50%" y="{}" text-anchor="middle">no estimate</text>').format(
             _MIDDLE + 4
@@ -214,7 +247,6 @@ def _interval(check: CheckResult, axis: Axis) -> Markup:
         _end(right, "M-7-5 L-1 0 L-7 5") if estimate.high is None else _end(right, "M0-6 L0 6"),
     ]
     if estimate.value is not None:
-        shape = _SHAPES[check.status]
         parts.append(
             Markup('<svg x="{:.2f}%" y="{}" overflow="visible">{}</svg>').format(
                 axis.at(estimate.value), _MIDDLE, shape

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from gates.decision import CheckResult, Status
 from gates.reports.figures import NO_BOUND, Scale, confidence, count, measured_scale, own_scale
 from gates.reports.interval_plot import axis_is_shared
+from gates.reports.judge_view import judge_view
 from gates.reports.model import ReportInput
 from gates.reports.text import markdown_code, markdown_text, shortened
 from gates.reports.view import exposure_words, more_words, tally
@@ -38,6 +39,7 @@ def render_markdown(report: ReportInput) -> str:
         *_section("Inconclusive", [_why(c) for c in decision.checks if c.status is Status.INCONCLUSIVE]),
         *_section("What would settle it", _settling(decision.checks)),
         *_section("Notes", [_reason(note) for note in decision.notes]),
+        *_judge(report),
         *_exposure(report),
         f"Intervals hold at {confidence(1 - 2 * decision.alpha)}, "
         f"each end at one-sided {confidence(1 - decision.alpha)}. "
@@ -104,6 +106,33 @@ def _settling(checks: Iterable[CheckResult]) -> list[str]:
 
 def _reason(text: str) -> str:
     return markdown_text(shortened(text, LONGEST_REASON))
+
+
+def _judge(report: ReportInput) -> list[str]:
+    """The judge's error, biases and their limits, pairs, successful attacks, open flags; nothing without a judge."""
+    seen = judge_view(report)
+    lines = [
+        f"{markdown_text(row.rubric)}: sensitivity {markdown_text(row.sensitivity)}, specificity "
+        f"{markdown_text(row.specificity)}, kappa {row.kappa}, unparsed {row.unparsed}"
+        for row in seen.calibrations
+        if row.arm is None
+    ]
+    for bias in (*seen.biases, *seen.preferences):
+        gated = "".join(f"; {c.mark.symbol} {c.limit} ({markdown_code(c.check)})" for c in bias.checks)
+        note = f" ({markdown_text(bias.note)})" if bias.note else ""
+        lines.append(
+            f"{markdown_text(bias.name)}: {bias.value} {markdown_text(bias.bounds)}, n = {bias.n}{gated}{note}"
+        )
+    if seen.wins is not None:
+        won = seen.wins
+        lines.append(f"Pairs: {won.wins} won, {won.ties} tied, {won.losses} lost, {won.unscored} unscored")
+    successful = [f"{markdown_text(f.family)} {f.won} of {f.planted}" for f in seen.attacks if f.won]
+    if seen.attacks:
+        lines.append(f"Attacks that succeeded: {', '.join(successful) or 'none'}")
+    if seen.unadjudicated:
+        waiting = ", ".join(f"{count(n)} in {markdown_text(name)}" for name, n in seen.unadjudicated.items())
+        lines.append(f"Flagged and not adjudicated, counted as violations: {waiting}")
+    return _section("The judge", lines)
 
 
 def _exposure(report: ReportInput) -> list[str]:

@@ -11,9 +11,11 @@ from urllib.parse import urlsplit
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from evalharness.estimates import CONFIDENCE
 from gates.reports import view
 from gates.reports.figures import confidence, count, percent
 from gates.reports.interval_plot import HATCH
+from gates.reports.judge_view import judge_view
 from gates.reports.model import ReportInput
 from gates.reports.sureness import CALIBRATION_CONFIDENCE
 from gates.reports.text import visible
@@ -60,7 +62,8 @@ def render_html(report: ReportInput) -> str:
             unsettled=view.unsettled(groups),
             example_groups=view.example_groups(report),
             sample_counts=view.counts(report),
-            judges=view.judges(report),
+            judge=judge_view(report),
+            bias_confidence=confidence(CONFIDENCE),
             exposures=view.exposure_words(report),
             sets_wear_out=SETS_WEAR_OUT,
             kind_titles=KIND_TITLES,

@@ -10,7 +10,6 @@ from itertools import groupby
 import yaml
 from markupsafe import Markup
 
-from evalharness.statistics import Interval
 from gates.decision import CheckResult, Decision, MoreData, Status
 from gates.reports.figures import (
     NO_BOUND,
@@ -24,7 +23,7 @@ from gates.reports.figures import (
 )
 from gates.reports.interval_plot import axis_for, axis_is_shared, axis_plot, interval_plot
 from gates.reports.model import FailingExample, ReportInput
-from gates.reports.sureness import JudgeError, SampleCounts, judge_error, sample_counts
+from gates.reports.sureness import SampleCounts, sample_counts
 from gates.reports.words import (
     KIND_MEANING,
     KIND_ORDER,
@@ -38,8 +37,6 @@ from gates.reports.words import (
 )
 from golden_sets.records import SetKind
 
-NO_BREAK = "\u00a0"
-"""A blank at which no line ends."""
 FIGURE_SPACE = "\u2007"
 """A blank as wide as a digit."""
 
@@ -94,20 +91,6 @@ class ExampleGroup:
     total: int | None
     regressions: int
     examples: tuple[FailingExample, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Judge:
-    """One rubric's calibration in words."""
-
-    rubric: str
-    labels: str
-    sensitivity: str
-    specificity: str
-    agreement: str
-    kappa: str
-    unparsed: str
-    source: str
 
 
 def check_groups(report: ReportInput) -> tuple[CheckGroup, ...]:
@@ -273,35 +256,6 @@ def exposure_words(report: ReportInput) -> str:
     """How many versions each set has measured, the most used set first: ``golden 12, adversarial 3``."""
     ordered = sorted(report.exposures.items(), key=lambda item: (-item[1], item[0]))
     return ", ".join(f"{name} {count(number)}" for name, number in ordered)
-
-
-def judges(report: ReportInput) -> tuple[Judge, ...]:
-    """The judge's measured error for every rubric."""
-    return tuple(_judge(judge_error(c)) for c in report.evidence.calibrations)
-
-
-def _judge(error: JudgeError) -> Judge:
-    known = error.calibration
-    labels = known.positives + known.negatives
-    return Judge(
-        rubric=known.rubric,
-        labels=count(labels) + (f", {count(known.controls)} of them controls" if known.controls else ""),
-        sensitivity=_share(error.sensitivity, known.true_positives, known.positives),
-        specificity=_share(error.specificity, known.true_negatives, known.negatives),
-        agreement=NO_BOUND if known.agreement is None else Scale(100, "%", 1).value(known.agreement),
-        kappa=NO_BOUND if known.kappa is None else Scale(1, "", 2).value(known.kappa),
-        unparsed=count(known.unparsed),
-        source=known.label_source,
-    )
-
-
-def _share(interval: Interval | None, successes: int, n: int) -> str:
-    if interval is None:
-        return "not measured"
-    scale = Scale(100, "%", 1)
-    bounds = f"[{scale.number(interval.low)}, {scale.number(interval.high)}]"
-    counts = f"({count(successes)} of {count(n)})"
-    return f"{scale.value(interval.value)} {bounds}".replace(" ", NO_BREAK) + " " + counts.replace(" ", NO_BREAK)
 
 
 def one_sided(decision: Decision) -> str:

@@ -63,6 +63,14 @@ METRIC_NAMES: Mapping[str, str] = MappingProxyType(
         "usd_per_success": "Cost per success",
         "judge_sensitivity": "Judge sensitivity",
         "judge_specificity": "Judge specificity",
+        "judge_position_bias": "Position bias",
+        "judge_verbosity_bias": "Verbosity bias",
+        "judge_self_preference": "Self-preference",
+        "judge_inconsistency": "Inconsistency",
+        "judge_gaming_rate": "Gaming rate",
+        "judge_injection_rate": "Injection rate",
+        "win_rate": "Win rate",
+        "judged_win_rate": "Win rate by the judge's word",
     }
 )
 _METRIC_MEANING = {
@@ -78,6 +86,14 @@ _METRIC_MEANING = {
     "usd_per_success": "what an answer that passes costs",
     "judge_sensitivity": "the share of truly positive answers that the judge recognises",
     "judge_specificity": "the share of truly negative answers that the judge recognises",
+    "judge_position_bias": "how much more often the judge prefers the answer shown first (or second)",
+    "judge_verbosity_bias": "how much of the win rate goes with the length of answers alone",
+    "judge_self_preference": "how much kinder the judge is to the candidate than to the incumbent (or the other way)",
+    "judge_inconsistency": "the share of answers whose verdict changes when they are judged again",
+    "judge_gaming_rate": "the share of planted answers without content that the judge lets win",
+    "judge_injection_rate": "the share of attacks that talk the judge into passing an answer it would fail",
+    "win_rate": "the share of prompts on which the candidate's answer is the better one, ties as half",
+    "judged_win_rate": "the same as the judge sees it, not corrected by labels",
 }
 
 
@@ -86,9 +102,14 @@ def metric_name(metric: str) -> str:
     return METRIC_NAMES.get(metric, metric.replace("_", " "))
 
 
+def metric_meaning(metric: str) -> str:
+    """What a metric is, as part of a sentence."""
+    return _METRIC_MEANING.get(metric, metric_name(metric).lower())
+
+
 def explain(check: CheckResult, scale: Scale, quantile: float | None) -> str:
     """One or two plain sentences: what is measured and when the check passes."""
-    meaning = _METRIC_MEANING.get(check.metric, metric_name(check.metric).lower())
+    meaning = metric_meaning(check.metric)
     if quantile is not None:
         meaning = f"p{100 * quantile:g} of {meaning}: {confidence(quantile)} of requests stay within it"
     sure = confidence((1 + check.estimate.confidence) / 2)

@@ -122,7 +122,7 @@ def test_verdict_comes_first(release: ReportInput) -> None:
     assert release.decision.subject_name in heading[1]
     assert release.decision.verdict.value in heading[1].lower()
     sections = [text for _, text in page.all("h2")]
-    assert sections == ["At a glance", "Checks", "Failing prompts", "How sure the gate was", "Provenance"]
+    assert sections == ["At a glance", "Checks", "Failing prompts", "The judge", "How sure the gate was", "Provenance"]
     assert release.decision.reason in page.text_of("header")
 
 
