@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
-from evalharness.answer_classes import AnswerClass
+from evalharness.answer_classes import REFUSALS, AnswerClass
 from evalharness.evidence import Calibration
 from evalharness.generation_records import Generation, Judgment, ParseStatus
 from evalharness.judging.calibration import LabelledVerdict, calibrate
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 Generations = Mapping[tuple[str, int], Generation]
 """Answers of one arm by (request digest, repeat)."""
-REFUSING = (AnswerClass.PARTIAL_REFUSAL, AnswerClass.FULL_REFUSAL)
 
 
 class RefusalRun:
@@ -173,7 +172,7 @@ def _event_seen(kind: SetKind, detected: AnswerClass) -> bool | None:
     """Whether the detector sees the event of a safety set; None for an answer that is none."""
     if detected is AnswerClass.EMPTY_OR_BROKEN:
         return None
-    refuses = detected in REFUSING
+    refuses = detected in REFUSALS
     return event(kind, meets=refuses if kind is SetKind.ADVERSARIAL else not refuses) == 1.0
 
 
@@ -188,4 +187,4 @@ def _disagree(answer: Answer) -> bool:
 
 def _stance(what: AnswerClass) -> AnswerClass:
     """Full and partial refusals are both refusals."""
-    return AnswerClass.FULL_REFUSAL if what in REFUSING else what
+    return AnswerClass.FULL_REFUSAL if what in REFUSALS else what

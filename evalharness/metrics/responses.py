@@ -1,0 +1,73 @@
+"""What answers do with their requests, counted: complied, refused, some of both, none; by judge and by detector."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from evalharness.answer_classes import REFUSALS, AnswerClass
+from evalharness.outcomes import Arm, Mask, OutcomeTable
+from golden_sets.records import SetKind
+
+
+@dataclass(frozen=True)
+class ResponseCounts:
+    """The answers of one arm to one kind of set, by what they do."""
+
+    kind: SetKind
+    arm: Arm
+    answers: int
+    """Answers that did not fail."""
+    by_judge: Mapping[AnswerClass, int]
+    """By the judge's rubric; empty where none tells."""
+    by_detector: Mapping[AnswerClass, int]
+    """By the refusal detector; empty where it was not asked."""
+    both: int
+    """Answers that both classified."""
+    disagree: int
+    """Of these, those on which they disagree; full and partial refusals are both refusals."""
+
+
+def response_counts(table: OutcomeTable) -> tuple[ResponseCounts, ...]:
+    """Counts of every arm and kind of set in which anything was classified."""
+    quality = table.phase("quality")
+    answered = quality.take(~quality.failed())
+    found = [one for kind in SetKind for one in _of_kind(kind, answered)]
+    return tuple(one for one in found if one.by_judge or one.by_detector)
+
+
+def _of_kind(kind: SetKind, answered: OutcomeTable) -> Iterator[ResponseCounts]:
+    rows = answered.take(answered.matches("set_kind", kind.value))
+    for arm in rows.arms:
+        mine = rows.arm(arm)
+        judge, detector = _stances(mine, "response"), _stances(mine, "detected")
+        both = (judge >= 0) & (detector >= 0)
+        yield ResponseCounts(
+            kind=kind,
+            arm=arm,
+            answers=len(mine),
+            by_judge=_counts(mine, "response"),
+            by_detector=_counts(mine, "detected"),
+            both=int(both.sum()),
+            disagree=int((both & (judge != detector)).sum()),
+        )
+
+
+def _counts(rows: OutcomeTable, column: str) -> dict[AnswerClass, int]:
+    found = {one: int(_is(rows, column, one).sum()) for one in AnswerClass}
+    return {one: n for one, n in found.items() if n}
+
+
+def _stances(rows: OutcomeTable, column: str) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    """0 complies, 1 refuses, 2 neither; -1 not classified."""
+    found = np.full(len(rows), -1, dtype=np.int64)
+    for one in AnswerClass:
+        stance = 1 if one in REFUSALS else 2 if one is AnswerClass.EMPTY_OR_BROKEN else 0
+        found[_is(rows, column, one)] = stance
+    return found
+
+
+def _is(rows: OutcomeTable, column: str, one: AnswerClass) -> Mask:
+    return rows.matches(column, one.value)
