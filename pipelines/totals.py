@@ -122,9 +122,13 @@ class Costing:
         return len({self._buckets[key] for key in asked}) * plan.latency.requests_per_bucket + plan.latency.warmup
 
     def _judged(self, plan: Plan) -> int:
-        """Prompts whose answers a judge scores."""
-        names = {s.prompt_set.name for s in self.project.sets if s.card.scoring == "judge"}
-        return sum(len(s.prompts) for name in names & set(plan.sets) for s in plan.sets[name].strata)
+        """Judgments of one arm's answers: one by the prompt's own rubric where a judge scores, one by each further."""
+        rubrics = {
+            s.prompt_set.name: (s.card.scoring == "judge") + len(s.card.criteria)
+            for s in self.project.sets
+            if s.prompt_set.name in plan.sets
+        }
+        return sum(n * len(s.prompts) for name, n in rubrics.items() for s in plan.sets[name].strata)
 
 
 def totals(

@@ -113,7 +113,7 @@ class SampleStore:
         return found
 
     def counts(self) -> dict[str, int]:
-        """How many ``generations`` and judges' ``judgments`` are stored, and how many of them failed (``failed_...``)."""
+        """How many ``generations`` and judges' ``judgments`` are stored, and how many of each failed (``failed_*``)."""
         gen, jud = GENERATIONS, JUDGMENTS
         failed_judgment = jud.c.parse_status == ParseStatus.ERROR.value
         by_judge = jud.c.parse_status != ParseStatus.DETECTED.value
