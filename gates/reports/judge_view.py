@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -127,7 +127,7 @@ def bias_estimates(report: ReportInput) -> list[Estimate]:
 
 def _rows(report: ReportInput, *, biases: bool) -> tuple[BiasRow, ...]:
     found = [e for e in bias_estimates(report) if _is_bias(e) is biases]
-    checks = [[c for c in report.decision.checks if c.metric == e.metric and _same_cell(c, e)] for e in found]
+    checks = [[c for c in report.decision.checks if _shown_at(c, found) == number] for number in range(len(found))]
     top = axis_top(report) if biases else 1.0
     return tuple(
         _bias_row(e, mine, top=top, key=f"bias-{number}")
@@ -161,8 +161,10 @@ def _is_bias(estimate: Estimate) -> bool:
     return estimate.metric in METRICS and METRICS[estimate.metric].family == "bias"
 
 
-def _same_cell(check: CheckResult, estimate: Estimate) -> bool:
-    return dict(check.cell) == dict(estimate.cell)
+def _shown_at(check: CheckResult, found: Sequence[Estimate]) -> int | None:
+    """Place of the estimate that a check is shown with: that of its cell, else the one over everything."""
+    cells = {tuple(sorted(e.cell.items())): number for number, e in enumerate(found) if e.metric == check.metric}
+    return cells.get(tuple(sorted(check.cell.items())), cells.get(()))
 
 
 def _calibration_rows(known: Calibration) -> list[CalibrationRow]:

@@ -93,7 +93,7 @@ _METRIC_MEANING = {
     "judge_gaming_rate": "the share of planted answers without content that the judge lets win",
     "judge_injection_rate": "the share of attacks that talk the judge into passing an answer it would fail",
     "win_rate": "the share of prompts on which the candidate's answer is the better one, ties as half",
-    "judged_win_rate": "the same as the judge sees it, not corrected by labels",
+    "judged_win_rate": "the win rate as the judge sees it, not corrected by labels",
 }
 
 
