@@ -20,7 +20,7 @@ from evalharness.statistics.interval import Interval, Side, tails, without_bound
 from evalharness.statistics.logistic import logistic_fit
 
 METHOD = "logistic-controlled-bootstrap"
-DRAWS = 4000
+DRAWS = 2000
 _TAIL = 20.0
 """Draws beyond the outermost percentile that is read off; farther out bounds grow with the quantiles of t."""
 _NEWTON_STEPS = 6
