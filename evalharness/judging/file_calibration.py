@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -87,6 +88,26 @@ class Agreement:
     def polarity_flipped(self) -> bool:
         """Whether judge and people agree less than chance, with confidence."""
         return self.kappa.high is not None and self.kappa.high < 0
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data: every rate as an estimate, null where there is none."""
+        return {
+            "rows": self.rows,
+            "labelled": self.labelled,
+            "unparsed": self.unparsed,
+            "confusion": asdict(self.confusion),
+            "kappa": self.kappa.to_json(),
+            "agreement": self.agreement.to_json(),
+            "sensitivity": _or_none(self.sensitivity),
+            "specificity": _or_none(self.specificity),
+            "youden": _or_none(self.youden),
+            "human_rate": self.human_rate.to_json(),
+            "judge_rate": self.judge_rate.to_json(),
+            "corrected_rate": self.corrected.to_json(),
+            "rogan_gladen_rate": self.rogan_gladen.to_json(),
+            "length_bias": _or_none(self.length_bias),
+            "polarity_flipped": self.polarity_flipped,
+        }
 
 
 @dataclass(frozen=True)
@@ -321,3 +342,7 @@ def _number(x: float | None) -> float:
 
 def _joined(*notes: str | None) -> str:
     return "; ".join(note for note in notes if note)
+
+
+def _or_none(interval: Interval | None) -> dict[str, Any] | None:
+    return None if interval is None else interval.to_json()

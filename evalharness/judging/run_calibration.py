@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -47,6 +48,22 @@ class RunCalibration:
         parts = {"all answers": self.found.overall, **self.found.arms}
         parts |= {f"{name}={value}": part for (name, value), part in self.cells.items()}
         return {name: part for name, part in parts.items() if part.polarity_flipped}
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data."""
+        return {
+            "rubric": self.rubric,
+            "set": self.set_kind.value,
+            **self.found.overall.to_json(),
+            "arms": {name: arm.to_json() for name, arm in self.found.arms.items()},
+            "cells": [{"cell": {name: value}, **part.to_json()} for (name, value), part in self.cells.items()],
+            "drawn": self.drawn,
+            "unlabelled": self.unlabelled,
+            "flipped": list(self.flipped),
+            "trusted": self.trust.trusted,
+            "reasons": list(self.trust.reasons),
+            "labels_needed": self.trust.labels_needed,
+        }
 
     def text(self) -> str:
         """The whole of it in a line or two; polarity flips and missing labels are named."""

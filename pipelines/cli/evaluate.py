@@ -40,6 +40,7 @@ def evaluate(
     from evalharness.event_loop import run_async
     from evalharness.evidence_files import outcomes_path, write_evidence
     from evalharness.freshness import Freshness
+    from evalharness.judging.run_calibration import run_calibrations
     from evalharness.judging.to_label import counts_text, write_to_label
     from pipelines.attempts import PlanOptions, attempt_plans
     from pipelines.evaluate import Arms, Evaluation, agreement_text
@@ -102,6 +103,10 @@ def evaluate(
                 "warnings": result.evidence.provenance.details["warnings"],
                 "estimates": [e.to_json() for e in result.evidence.estimates],
                 "calibrations": [c.to_json() for c in result.evidence.calibrations],
+                "judge": [one.to_json() for one in run_calibrations(result.outcomes)],
+                "judges": result.evidence.provenance.details["judges"],
+                "detector": [c.to_json() for c in result.evidence.detector],
+                "labels": result.evidence.provenance.details["labels"],
             }
         )
         return

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -15,7 +14,6 @@ from pipelines.cli.judge.options import (
     MinKappaOption,
     WhereOption,
     decimal,
-    json_or_none,
     share,
     shown,
 )
@@ -23,7 +21,7 @@ from pipelines.cli.options import pairs
 from pipelines.cli.output import Json, emit, line, stdout, table
 
 if TYPE_CHECKING:
-    from evalharness.judging.file_calibration import Agreement, FileCalibration
+    from evalharness.judging.file_calibration import FileCalibration
     from evalharness.judging.labelled_file import LabelledAnswers
     from evalharness.judging.trust import Trust
 
@@ -80,32 +78,12 @@ def _document(answers: LabelledAnswers, found: FileCalibration, verdict: Trust) 
         "labels_needed": verdict.labels_needed,
         "positive_labels": list(answers.positive),
         "negative_labels": list(answers.negative),
-        **_agreement(found.overall),
-        "arms": {name: _agreement(arm) for name, arm in found.arms.items()},
+        **found.overall.to_json(),
+        "arms": {name: arm.to_json() for name, arm in found.arms.items()},
         "arm_differences": [
             {"arm": one.arm, "rate": one.rate, "difference": one.difference.to_json()} for one in found.differences
         ],
         "notes": _notes(answers, found),
-    }
-
-
-def _agreement(found: Agreement) -> dict[str, Any]:
-    return {
-        "rows": found.rows,
-        "labelled": found.labelled,
-        "unparsed": found.unparsed,
-        "confusion": asdict(found.confusion),
-        "kappa": found.kappa.to_json(),
-        "agreement": found.agreement.to_json(),
-        "sensitivity": json_or_none(found.sensitivity),
-        "specificity": json_or_none(found.specificity),
-        "youden": json_or_none(found.youden),
-        "human_rate": found.human_rate.to_json(),
-        "judge_rate": found.judge_rate.to_json(),
-        "corrected_rate": found.corrected.to_json(),
-        "rogan_gladen_rate": found.rogan_gladen.to_json(),
-        "length_bias": json_or_none(found.length_bias),
-        "polarity_flipped": found.polarity_flipped,
     }
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
-from pipelines.cli.judge.options import ColumnOption, FileArgument, WhereOption, decimal, json_or_none, share, shown
+from pipelines.cli.judge.options import ColumnOption, FileArgument, WhereOption, decimal, share, shown
 from pipelines.cli.options import pairs
 from pipelines.cli.output import Json, emit, line, stdout, table
 
@@ -93,15 +92,9 @@ def _document(labelled: LabelledRefusals, found: Refit) -> dict[str, Any]:
 
 
 def _agreement(found: Agreement) -> dict[str, Any]:
-    return {
-        "kappa": found.kappa.to_json(),
-        "agreement": found.agreement.to_json(),
-        "sensitivity": json_or_none(found.sensitivity),
-        "specificity": json_or_none(found.specificity),
-        "labelled": found.labelled,
-        "unparsed": found.unparsed,
-        "confusion": asdict(found.confusion),
-    }
+    told = ("kappa", "agreement", "sensitivity", "specificity", "labelled", "unparsed", "confusion")
+    document = found.to_json()
+    return {name: document[name] for name in told}
 
 
 def _notes(found: Refit) -> list[str]:
