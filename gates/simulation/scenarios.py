@@ -187,6 +187,9 @@ def _remarks(layout: Layout, assumptions: Assumptions) -> Iterator[str]:
         yield "the plan has no incumbent: comparisons are simulated as if it had one"
     if layout.plan.repeats > 1:
         yield f"{layout.plan.repeats} answers to one prompt are simulated as one: they cannot be worth less"
+    for laid in layout.checks:
+        if laid.check.spec.is_probed:
+            yield f"check '{laid.id}' rests on what the judge is asked besides: not simulated, taken to pass"
     judge_checks: list[Check] = [c.check for c in layout.checks if c.check.spec.family == "judge"]
     if judge_checks and not assumptions.judges:
         yield f"check '{judge_checks[0].id}' is about the judge, and none is simulated: it never passes"

@@ -69,8 +69,10 @@ class Told:
         )
 
     def at_limit(self, assumptions: Assumptions) -> Iterator[LimitPoint]:
-        """Every check in turn exactly at its limit."""
+        """Every simulated check in turn exactly at its limit."""
         for index, laid in enumerate(self.layout.checks):
+            if laid.check.spec.is_probed:
+                continue
             total = self.totals["limit", float(index)]
             passes, passes_interval = self._chance(total.alone_passed.get(index, int(total.passed[index])))
             promote, promote_interval = self._chance(total.promoted)
@@ -102,9 +104,11 @@ class Told:
             )
 
     def cells(self) -> Iterator[SimulatedCell]:
-        """Every check in every cell, everything as expected."""
+        """Every simulated check in every cell, everything as expected."""
         total = self.totals["difference", 0.0]
         for index, laid in enumerate(self.layout.checks):
+            if laid.check.spec.is_probed:
+                continue
             alone = index in total.alone_passed
             own = self.expected.own[index]
             value = self.expected.value(laid) if laid.check.spec.family == "rate" else own

@@ -157,3 +157,17 @@ class TestBadInput:
         values = {key: tuple(f"{key}{i}" for i in range(20)) for key in each}
         with pytest.raises(InputError, match="8000 combinations"):
             imagined(policy({**FLOOR, "each": each}), values=values)
+
+
+def test_what_the_judge_is_asked_besides_is_taken_to_pass_and_said_so() -> None:
+    sized = {**FLOOR, "expected": 0.9}
+    place = {"id": "place", "metric": "judge_position_bias", "test": "ceiling", "threshold": 0.1}
+    told = []
+    for checks in ([sized], [sized, place]):
+        found = policy(*checks)
+        one = imagined(found)
+        told.append(operating_characteristics(found, one.plan, releases=1000, seed=1))
+    alone, beside = told
+    assert [point.check for point in beside.at_limit] == ["floor"]
+    assert beside.a_a.promote == pytest.approx(alone.a_a.promote, abs=0.03)
+    assert any("'place' rests on what the judge is asked besides" in note for note in beside.notes)
