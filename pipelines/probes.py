@@ -90,7 +90,7 @@ def _preference(pair: tuple[Answer, Answer], judgment: Judgment, options: Judgin
     return {
         "outcome": None if judgment.label is None else PREFERENCE[judgment.label],
         "label": (1 + (ours.label or 0.0) - (theirs.label or 0.0)) / 2 if known else None,
-        "label_p": ours.label_p if known else None,
+        "label_p": ours.label_p if options.pairwise_truth else None,
         "prompt_tokens": len(ours.generation.text),
         "output_tokens": len(theirs.generation.text),
     }

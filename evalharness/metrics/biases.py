@@ -19,7 +19,7 @@ from evalharness.metrics.catalogue import MetricSpec
 from evalharness.metrics.measurement import IntervalAt, Measurement, nothing, once, prepared, two_bounds
 from evalharness.metrics.paired import MIN_LABELLED_PAIRS
 from evalharness.metrics.planted import planted_rate
-from evalharness.metrics.preferences import NO_PAIRS, Preferences
+from evalharness.metrics.preferences import NO_PAIRS, Preferences, asked_about
 from evalharness.outcomes import Floats, OutcomeTable
 from evalharness.statistics import Interval, Side
 from evalharness.statistics.clustered import ClusteredDifference, ClusteredProportion
@@ -28,6 +28,7 @@ from evalharness.statistics.prediction_powered import PoweredDifference
 from evalharness.text_columns import joint_codes
 from golden_sets.records import SetKind
 
+ALL_IDENTICAL = "pairs of different answers: all are in the same words"
 LENGTHS_ALIKE = "answers of different lengths: nothing can be told of length"
 
 
@@ -63,12 +64,10 @@ def _position(spec: MetricSpec, rows: OutcomeTable) -> Measurement:
     A verdict that could not be read takes the worst value in each bound. Answers in the same words, about which nobody
     was asked, tell nothing.
     """
-    if not len(rows):
-        return nothing(spec.name, spec.unit, NO_PAIRS)
-    rows = rows.take(~rows.matches("scored_by", "identical"))
-    if not len(rows):
-        return nothing(spec.name, spec.unit, "pairs of answers that differ")
-    pairs = Preferences.of(rows).pairs
+    asked = asked_about(rows)
+    if not len(asked):
+        return nothing(spec.name, spec.unit, NO_PAIRS if not len(rows) else ALL_IDENTICAL)
+    pairs = Preferences.of(asked).pairs
 
     unparsed = int((np.isnan(pairs.first) | np.isnan(pairs.swapped)).sum())
 
@@ -87,16 +86,17 @@ def _position(spec: MetricSpec, rows: OutcomeTable) -> Measurement:
         return max(best().p_value(limit, above=False), worst().p_value(-limit, above=True))
 
     told = f"{unparsed} pairs without a verdict in some order: worst case in each bound" if unparsed else None
-    signed = two_bounds(lambda *asked: worst().interval(*asked), lambda *asked: best().interval(*asked))
+    signed = two_bounds(lambda *at: worst().interval(*at), lambda *at: best().interval(*at))
     interval = _noted(magnitude(signed), told)
     return Measurement(spec.name, spec.unit, interval, n=len(pairs), p_value=p_value)
 
 
 def _verbosity(spec: MetricSpec, rows: OutcomeTable) -> Measurement:
     """Win rate less length-controlled win rate: what length alone gives one side; unscored pairs are left out."""
-    if not len(rows):
-        return nothing(spec.name, spec.unit, NO_PAIRS)
-    pairs = Preferences.of(rows).pairs
+    asked = asked_about(rows)
+    if not len(asked):
+        return nothing(spec.name, spec.unit, NO_PAIRS if not len(rows) else ALL_IDENTICAL)
+    pairs = Preferences.of(asked).pairs
     verdict, longer = pairs.verdict, _lengths(pairs)
     kept = ~np.isnan(verdict) & ~np.isnan(longer)
     if not kept.any() or longer[kept].std() == 0:

@@ -18,6 +18,8 @@ from evalharness.statistics.prediction_powered import PoweredDifference
 from evalharness.text_columns import joint_codes
 
 NO_PAIRS = "pairwise verdicts: name a pairwise rubric under 'judging'"
+IDENTICAL = "identical"
+"""What pairs of answers in the same words are scored by: they are ties, and no judge was asked."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,10 @@ class Preferences:
         missing = missing_text(int((drawn & ~self.labelled).sum()), int(drawn.sum()))
         if missing is not None or count >= MIN_LABELLED_PAIRS:
             return missing
-        return f"labels of both answers of a pair ({count} of at least {MIN_LABELLED_PAIRS})"
+        return (
+            f"labels of both answers of a pair ({count} of at least {MIN_LABELLED_PAIRS}): 'pairwise_truth' under "
+            "'judging' says whether the prompts' own labels are the truth about pairs"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +83,12 @@ class WinCounts:
     wins: int
     """The candidate's answer is preferred in both orders."""
     ties: int
+    """Neither is, the orders disagree, or both answers are in the same words."""
     losses: int
     unscored: int
     """Without a verdict in some order."""
+    identical: int
+    """Of the ties, those in the same words: no judge was asked."""
 
 
 def win_counts(rows: OutcomeTable) -> WinCounts | None:
@@ -94,7 +102,13 @@ def win_counts(rows: OutcomeTable) -> WinCounts | None:
         ties=int((verdict == 0).sum()),
         losses=int((verdict == -1).sum()),
         unscored=int(np.isnan(verdict).sum()),
+        identical=int((mine.matches("scored_by", IDENTICAL) & mine.matches("variant", "first")).sum()),
     )
+
+
+def asked_about(rows: OutcomeTable) -> OutcomeTable:
+    """The rows of phase ``pairwise`` about which a judge was asked: answers in the same words say nothing of it."""
+    return rows.take(~rows.matches("scored_by", IDENTICAL))
 
 
 def win_rate(spec: MetricSpec, rows: OutcomeTable) -> Measurement:

@@ -194,7 +194,9 @@ def test_what_self_preference_lacks_is_named() -> None:
     assert "incumbent" in (of("judge_self_preference", candidate).lacking or "")
     bare = [one.assign(label=np.nan, label_p=np.nan) for one in (candidate, incumbent)]
     assert "0 of at least 20" in (of("judge_self_preference", *bare).lacking or "")
-    assert "one draw" in (of("judge_self_preference", candidate, incumbent.assign(label_p=incumbent.label_p / 2)).lacking or "")
+    assert "one draw" in (
+        of("judge_self_preference", candidate, incumbent.assign(label_p=incumbent.label_p / 2)).lacking or ""
+    )
     unfinished = incumbent.assign(label=np.where(np.arange(500) % 2, incumbent.label, np.nan))
     assert "no label yet" in (of("judge_self_preference", candidate, unfinished).lacking or "")
 
@@ -345,3 +347,19 @@ def test_planted_answers_are_told_by_kind_of_set_too() -> None:
     adversarial = frame("planted", [0.0] * 30, "injection:order/plain", set_kind="adversarial", set_name="t")
     found = {tuple(e.cell.values()): e.value for e in all_biases(table(golden, adversarial))}
     assert found == {(): 0.05, ("golden",): 0.1, ("adversarial",): 0.0}
+
+
+def test_answers_in_the_same_words_are_ties_that_say_nothing_of_the_judge() -> None:
+    rng = np.random.default_rng(8)
+    first, swapped = rng.choice([-1.0, 1.0], 60), rng.choice([-1.0, 1.0], 60)
+    lengths = {"prompt_tokens": rng.integers(50, 90, 60).astype(float), "output_tokens": 70.0}
+    different = pairs(first, swapped, **lengths)
+    same = [one.assign(outcome=0.5, scored_by="identical", set_name="t", prompt_tokens=70.0) for one in different]
+    for metric in ("judge_position_bias", "judge_verbosity_bias"):
+        alone, beside = (of(metric, *rows).interval(0.95, "two-sided") for rows in (different, [*different, *same]))
+        assert (alone.value, alone.high) == (beside.value, beside.high)
+        assert "in the same words" in (of(metric, *same).lacking or "")
+    counts = win_counts(table(*different, *same))
+    assert counts is not None
+    assert counts.identical == 60
+    assert counts.wins + counts.ties + counts.losses == 120

@@ -137,7 +137,7 @@ def test_markdown_tells_the_same_in_short(judged: ReportInput) -> None:
 def test_json_holds_biases_and_counts(judged: ReportInput, table: OutcomeTable) -> None:
     found = json.loads(render_json(judged))["report"]["judge"]
     assert [b["metric"] for b in found["biases"]] == [e.metric for e in all_biases(table)]
-    assert found["pairs"] == {"wins": 24, "ties": 30, "losses": 6, "unscored": 0}
+    assert found["pairs"] == {"wins": 24, "ties": 30, "losses": 6, "unscored": 0, "identical": 0}
     assert found["unadjudicated"] == {"attacks": 5}
     assert sum(one["won"] for one in found["planted"]) == 2
     assert sum(one["left_out"] for one in found["planted"]) == 3
