@@ -333,7 +333,11 @@ async def test_pairs_are_asked_for_json_in_both_orders(store: SampleStore) -> No
     assert (found.verdict, found.first.parse_status, found.swapped.parse_status) == (1.0, *[ParseStatus.JSON] * 2)
 
 
-# A real server
+# Real servers
+
+
+def changed(judge: Judge, **changes: Any) -> Judge:
+    return Judge(**{**{name: getattr(judge, name) for name in Judge.model_fields}, **changes})
 
 
 @pytest.mark.vllm
@@ -347,12 +351,9 @@ async def test_real_vllm_holds_a_judge_to_every_form(tmp_path: Path) -> None:
     pairs = [PairItem(p, p.reference or "", "I do not know.") for p in prompts]
     rubric = demo.rubric("correctness")
 
-    def with_output(output: str) -> Judge:
-        return Judge(**{**{name: getattr(demo, name) for name in Judge.model_fields}, "output": output})
-
     async with open_engine(demo.candidate, log_dir=tmp_path) as served:
         for output, key in (("json", "score"), ("choice", None), ("auto", "score")):
-            judge = with_output(output)
+            judge = changed(demo, output=output)
             found = await judge_pointwise(items, judge, rubric, served, store)
             compared = await judge_pairwise(pairs, judge, PAIR_RUBRIC, served, store)
             spoken = [*found, *(j for p in compared for j in (p.first, p.swapped))]
@@ -366,10 +367,32 @@ async def test_real_vllm_holds_a_judge_to_every_form(tmp_path: Path) -> None:
         assert served.declined == set()
 
         plain_openai = replace(served, engine_version=None)
-        by_schema = await judge_pointwise(items[:4], with_output("json"), rubric, plain_openai, store, repeat=1)
+        by_schema = await judge_pointwise(
+            items[:4], changed(demo, output="json"), rubric, plain_openai, store, repeat=1
+        )
         for judgment in by_schema:  # the schema leaves room for white space, in which this judge loses itself
             if judgment.score is None:
                 assert judgment.parse_status is ParseStatus.UNPARSED
                 assert judgment.attempts == 1 + demo.max_retries
             else:
                 assert json.loads(judgment.rationale)["score"] in range(1, 6)
+
+
+@pytest.mark.vllm
+@pytest.mark.slow
+async def test_a_real_server_without_log_probabilities_is_asked_without_them(tmp_path: Path) -> None:
+    demo = load_judge(DEMO / "judge.yaml")
+    runtime = demo.candidate.runtime
+    without = runtime.model_copy(update={"args": {**runtime.args, "max_logprobs": 0}})
+    demo = changed(demo, candidate=demo.candidate.model_copy(update={"runtime": without}))
+    store = SampleStore(open_database(f"sqlite:///{tmp_path}/samples.db"))
+    items = [JudgeItem(p, p.reference or "") for p in read_set(DEMO / "sets" / "golden.yaml").prompt_set.prompts[:20]]
+    async with open_engine(demo.candidate, log_dir=tmp_path) as served:
+        for output, status in (("text", ParseStatus.TEXT), ("json", ParseStatus.JSON), ("choice", ParseStatus.CHOICE)):
+            found = await judge_pointwise(
+                items, changed(demo, output=output), demo.rubric("correctness"), served, store, settings=SETTINGS
+            )
+            statuses = [j.parse_status for j in found]
+            assert set(statuses) <= {status, ParseStatus.UNPARSED}
+            assert statuses.count(status) >= 18
+        assert served.declined == {"logprobs"}
