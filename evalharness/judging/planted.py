@@ -28,17 +28,13 @@ from typing import Any, Literal
 from pydantic import Field
 
 from evalharness.checkers import check
-from evalharness.engines.retrying import GenerationSettings
-from evalharness.engines.served import ServedModel
-from evalharness.generation import Progress
 from evalharness.generation_records import Judgment
 from evalharness.judging.controls import Control
 from evalharness.judging.judge import Judge
-from evalharness.judging.pointwise import JudgeItem, judge_pointwise
+from evalharness.judging.pointwise import JudgeItem
 from evalharness.judging.prompting import render_conversation
 from evalharness.judging.rubric import Rubric
 from evalharness.outcomes import DIMENSION_PREFIX
-from evalharness.samples import SampleStore, SampleWriter
 from evalharness.scoring import Asked
 from golden_sets.records import Prompt, Record, SetKind
 from golden_sets.yaml_files import load_yaml_record
@@ -98,11 +94,6 @@ class Plant:
         return "gaming" if prefix == "gaming" else "injection" if prefix == "injection" else "bare"
 
     @property
-    def family(self) -> str:
-        """Family of the text."""
-        return family_of(self.id)
-
-    @property
     def item(self) -> JudgeItem:
         """The plant as something to be judged."""
         return JudgeItem(self.prompt, self.answer)
@@ -134,11 +125,6 @@ class JudgedPlant:
             "rubric": plant.rubric,
             **{DIMENSION_PREFIX + name: value for name, value in plant.prompt.dimensions.items()},
         }
-
-
-def family_of(plant_id: str) -> str:
-    """Family of a plant: ``fence`` of ``injection:fence/close``."""
-    return plant_id.split(":")[-1].split("/")[0]
 
 
 def plants_for(
@@ -174,40 +160,6 @@ def plants_for(
         alone = {one.prompt.id: replace(one, id=BARE, answer=ground.base_of[one.prompt.id]) for one in attacks}
         found += [*attacks, *alone.values()]
     return found
-
-
-async def judge_plants(
-    plants: Sequence[Plant],
-    judge: Judge,
-    served: ServedModel,
-    store: SampleStore,
-    *,
-    settings: GenerationSettings | None = None,
-    writer: SampleWriter | None = None,
-    progress: Progress | None = None,
-) -> list[JudgedPlant]:
-    """Judge every plant under its rubric; arguments and errors as `judge_pointwise`, results in order.
-
-    Raises:
-        InputError: a rubric that the judge does not have.
-        InfrastructureError: as `judge_pointwise`.
-    """
-    judged: dict[int, Judgment] = {}
-    for rubric_id in dict.fromkeys(plant.rubric for plant in plants):
-        mine = [place for place, plant in enumerate(plants) if plant.rubric == rubric_id]
-        before = len(judged)
-        judgments = await judge_pointwise(
-            [plants[place].item for place in mine],
-            judge,
-            judge.rubric(rubric_id),
-            served,
-            store,
-            settings=settings,
-            writer=writer,
-            progress=None if progress is None else _over_all(progress, before + len(mine), len(plants)),
-        )
-        judged.update(zip(mine, judgments, strict=True))
-    return [JudgedPlant(plant, judged[place]) for place, plant in enumerate(plants)]
 
 
 @dataclass(frozen=True)
@@ -293,8 +245,3 @@ def _rubric_of(prompt: Prompt) -> str:
 
 def _lot(text: str, seed: int) -> bytes:
     return hashlib.sha256(f"{seed}|{text}".encode()).digest()
-
-
-def _over_all(progress: Progress, until: int, total: int) -> Progress:
-    """Progress over all rubrics from that of one; items that are equal are judged once and count at the start."""
-    return lambda done, wanted: progress(until - wanted + done, total)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from pydantic import ValidationError
 
@@ -15,7 +16,7 @@ from gates.gate import gate
 from gates.policy import Check
 from gates.requirements import basis_of
 from tests.support.evidence import Row, measured, policy, rows, table
-from tests.support.plans import plan_of, prompt_set
+from tests.support.plans import evidence_of, looks, plan_of, prompt_set, run
 
 N = 240
 METRICS = (
@@ -161,3 +162,27 @@ def test_a_plan_examines_it_once_at_the_end(metric: str, sound: OutcomeTable) ->
     cell = plan.by_check["c"]
     assert (cell.basis, cell.looks, cell.n_wanted) == ("end", (), 0)
     require_fit(made, plan, sound)
+
+
+def test_planned_runs_are_followed_with_what_the_judge_was_asked_besides() -> None:
+    """Beside a floor that passes, a probe decides; where the floor ended the run early, none was made."""
+    made = policy(
+        {"id": "good", "metric": "pass_rate", "test": "floor", "threshold": 0.8},
+        {"id": "close", "metric": "pass_rate", "test": "non_inferiority", "margin": 0.05},
+        {"id": "talked", "metric": "judge_injection_rate", "test": "ceiling", "threshold": 0.1},
+    )
+    sets = [prompt_set(easy=300)]
+    for right, verdict in ((1.0, Verdict.PROMOTE), (0.0, Verdict.BLOCK)):
+        plan = plan_of(made, sets, expected={"good": 0.9, "close": 0.05, "talked": 0.0}, looks=looks(4))
+        asked, course = run(made, plan, sets, lambda *_, right=right: right, arms=("candidate", "incumbent"))
+        assert course.stopped is (verdict is Verdict.BLOCK)
+        frames = [asked.outcomes.frame]
+        if verdict is Verdict.PROMOTE:
+            answered = asked.outcomes.arm("candidate").frame.head(60)
+            frames.append(answered.assign(phase="planted", variant="injection:order/plain", outcome=0.0))
+        told = evidence_of(plan, OutcomeTable.from_frame(pd.concat(frames)), course.looks)
+        decision = gate(made, told)
+        assert decision.verdict is verdict
+        (talked,) = [check for check in decision.checks if check.id == "talked"]
+        assert talked.status is (Status.PASS if verdict is Verdict.PROMOTE else Status.INCONCLUSIVE)
+        assert ("run ended before" in talked.reason) is (verdict is Verdict.BLOCK)

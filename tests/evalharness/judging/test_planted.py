@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from typing import Any
 
+import numpy as np
 import pytest
 
 from evalharness.candidate import Candidate, Engine, Manifest, Sampling
+from evalharness.generation_records import Judgment, ParseStatus
 from evalharness.judging.controls import Control
 from evalharness.judging.judge import Judge, Parse
-from evalharness.judging.planted import BARE, NON_ANSWERS, Plant, planted_suite, plants_for
+from evalharness.judging.planted import BARE, NON_ANSWERS, JudgedPlant, Plant, planted_suite, plants_for
 from evalharness.judging.prompting import DEFAULT_TEMPLATE
 from evalharness.judging.rubric import Rubric
+from evalharness.outcomes import OutcomeTable
 from evalharness.scoring import Asked
 from golden_sets.digests import digest_json
 from golden_sets.errors import InputError
@@ -42,7 +46,7 @@ def judge(template: str = DEFAULT_TEMPLATE, prefix: str = "Score: ", scale: tupl
     )
 
 
-def asked(kind: SetKind, rubric: str, count: int, *, name: str | None = None, **fields: object) -> list[Asked]:
+def asked(kind: SetKind, rubric: str, count: int, *, name: str | None = None, **fields: Any) -> list[Asked]:
     prompts = tuple(
         Prompt(
             id=f"p{i}", messages=(Message(role="user", content=f"Which town is number {i}?"),), rubric=rubric
@@ -133,7 +137,7 @@ def test_a_set_may_have_fewer_pairs_of_text_and_prompt_than_wanted() -> None:
         ),
     ],
 )
-def test_what_would_be_right_after_all_is_not_planted(fields: dict[str, object], never: str, still: str) -> None:
+def test_what_would_be_right_after_all_is_not_planted(fields: dict[str, Any], never: str, still: str) -> None:
     planted = {plant.id for plant in plants_for(asked(SetKind.GOLDEN, "correctness", 60, **fields), [], judge())}
     assert never not in planted
     assert still in planted or fields.get("checker") == Checker(kind="number", value="5")
@@ -182,6 +186,24 @@ def test_texts_speak_the_judges_own_language() -> None:
     assert plants["gaming:copy/rubric"].answer == "The correctness rule."
     assert "Which" in plants["gaming:copy/keywords"].answer
     assert "{reference}" in plants["injection:template/placeholders"].answer
+
+
+@pytest.mark.parametrize(("label", "outcome"), [("pass", 1.0), ("fail", 0.0), (None, None)])
+def test_a_plant_wins_when_the_judge_passes_it(label: str | None, outcome: float | None) -> None:
+    plants = plants_for(
+        asked(SetKind.FALSE_REFUSAL, "helpfulness", 5, dimensions={"tier": "easy"}), [], judge(), per_set=4
+    )
+    status = ParseStatus.UNPARSED if label is None else ParseStatus.TEXT
+    score = None if label is None else float(label == "pass")
+    known = judge().digest, digest_json("rubric"), plants[0].item.input_digest
+    judgment = Judgment(*known, 0, 0, score, label, "", status)
+    table = OutcomeTable.from_rows(JudgedPlant(plant, judgment).row() for plant in plants).phase("planted")
+    assert len(table) == len(plants)
+    expected = np.full(len(plants), np.nan if outcome is None else outcome)
+    assert np.array_equal(table.numbers("outcome"), expected, equal_nan=True)
+    assert table.distinct("set_kind") == ["false_refusal"]
+    assert table.distinct("dim.tier") == ["easy"]
+    assert {v.split(":")[0] for v in table.distinct("variant")} == {"injection", "bare"}
 
 
 def test_the_suite_is_addressed_by_its_content() -> None:
