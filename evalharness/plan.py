@@ -199,8 +199,9 @@ class Plan(Record):
     """Load of the latency pass; None: no latency pass."""
     inputs: Mapping[str, Any] = Field(default_factory=dict)
     """What else decides the numbers, so that a change of it makes another plan: ``labels`` (source and seed),
-    ``controls`` (digest of the file, null without), ``rubrics`` (digest by id), ``prices`` (of both arms, null where
-    there is none)."""
+    ``controls`` (digest of the file, null without), ``rubrics`` (digest by id), ``judging`` (what is asked of the
+    judge beside the scores, null without one), ``detector`` (digest of the refusal detector's file, null where nothing
+    is classified), ``prices`` (of both arms, null where there is none)."""
 
     @property
     def set_digests(self) -> dict[str, Digest]:

@@ -9,6 +9,7 @@ from evalharness.allocating import DeclaredWeight
 from evalharness.candidate import Candidate
 from evalharness.cell_sizes import SIZED
 from evalharness.evidence import Evidence
+from evalharness.judging.planted import planted_suite
 from evalharness.plan import Looks, Plan
 from evalharness.planning import PlanInputs, joint_power, make_plan
 from gates.policy import Policy
@@ -216,8 +217,18 @@ def _also(project: Project, incumbent: Candidate | None, candidate: Candidate | 
         "labels": {"source": project.file.labels.source, "seed": project.file.labels.seed},
         "controls": _controls_digest(project),
         "rubrics": {r.id: r.digest for r in project.rubrics},
+        "judging": _judging(project),
+        "detector": project.detector_digest,
         "prices": {name: arm.price.to_json() if arm and arm.price else None for name, arm in arms.items()},
     }
+
+
+def _judging(project: Project) -> dict[str, Any] | None:
+    """What is asked of the judges beside the scores; None where nothing is judged."""
+    if project.panel is None:
+        return None
+    pairs = project.panel.pair_digest if project.file.judging.pairwise is not None else None
+    return {**project.file.judging.to_json(), "judge_of_pairs": pairs, "suite": planted_suite().digest}
 
 
 def _controls_digest(project: Project) -> Digest | None:

@@ -11,6 +11,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
+import evalharness
 from evalharness.candidate import Candidate
 from evalharness.candidate_files import load_candidate
 from evalharness.judging.judge import Judge, load_judge
@@ -19,13 +20,15 @@ from evalharness.judging.rubric import Rubric
 from evalharness.plan import LatencyLoad
 from evalharness.spending import Spending
 from gates.policy import PolicyFile, load_policy
-from golden_sets.digests import Digest
+from golden_sets.digests import Digest, digest_file
 from golden_sets.errors import InputError
 from golden_sets.reading import LoadedSet, read_set
 from golden_sets.records import Record
 from golden_sets.yaml_files import load_yaml_record
 
 PROJECT_FILE = "relgate.yaml"
+SHIPPED_DETECTOR = Path(evalharness.__file__).parent / "refusals" / "shipped.json"
+"""The detector that ships with relgate; the path is spelt out because importing its package takes seconds."""
 
 
 class GenerationOptions(Record):
@@ -263,6 +266,28 @@ class Project:
     def judge_digest(self) -> Digest | None:
         """What identifies the judge, or all that vote; None where there is none."""
         return None if self.panel is None else self.panel.digest
+
+    @property
+    def detector_file(self) -> Path | None:
+        """File of the refusal detector; None where nothing is classified."""
+        if not self.file.refusals.classify and all(s.card.scoring != "detector" for s in self.sets):
+            return None
+        named = self.file.refusals.detector
+        return SHIPPED_DETECTOR if named is None else self.at(named)
+
+    @property
+    def detector_digest(self) -> Digest | None:
+        """Digest of that file.
+
+        Raises:
+            InputError: there is none.
+        """
+        path = self.detector_file
+        if path is None:
+            return None
+        if not path.is_file():
+            raise InputError("there is no detector's file", where=path, do="make it with 'relgate judge fit-refusals'")
+        return digest_file(path)
 
     @property
     def rubrics(self) -> tuple[Rubric, ...]:

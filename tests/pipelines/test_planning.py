@@ -11,12 +11,13 @@ import pytest
 
 from evalharness.candidate import Price
 from evalharness.evidence import Estimate, Evidence, Provenance
+from evalharness.judging.planted import planted_suite
 from evalharness.plan import Plan, PlannedCell
 from golden_sets.digests import digest_bytes, digest_file
 from golden_sets.errors import InputError
 from pipelines.cli.app import run
 from pipelines.planning import plan_for, totals
-from pipelines.project import Project
+from pipelines.project import SHIPPED_DETECTOR, JudgingOptions, Project
 from tests.support.projects import FILES, edit, write_project
 
 
@@ -79,6 +80,8 @@ def test_the_inputs_name_what_decides_the_numbers(folder: Path) -> None:
         "labels": {"source": "checker", "seed": 3},
         "controls": digest_file(folder / "controls.jsonl"),
         "rubrics": {"correctness": project.rubrics[0].digest},
+        "judging": {**JudgingOptions().to_json(), "judge_of_pairs": None, "suite": planted_suite().digest},
+        "detector": digest_file(SHIPPED_DETECTOR),
         "prices": {
             "candidate": Price(usd_per_million_input_tokens=1, usd_per_million_output_tokens=2).to_json(),
             "incumbent": None,
@@ -98,6 +101,8 @@ def change(name: str, old: str, new: str) -> Callable[[Path], Any]:
         change("relgate.yaml", "controls: controls.jsonl\n", ""),
         change("controls.jsonl", '"answer": "no"', '"answer": "nope"'),
         change("rubric.yaml", "Is it correct?", "Is it right?"),
+        change("relgate.yaml", "mlflow: null", "mlflow: null\njudging: {planted: 5}"),
+        change("relgate.yaml", "mlflow: null", "mlflow: null\nrefusals: {classify: false}"),
         change("candidates/new.yaml", "output_tokens: 2", "output_tokens: 3"),
     ],
 )
