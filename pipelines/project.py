@@ -77,7 +77,8 @@ class JudgingOptions(Record):
     repeated: int = Field(default=50, ge=0)
     """Answers of the candidate that are judged once more, to see how often the verdict changes."""
     planted: int | None = Field(default=None, ge=0)
-    """Planted answers of either kind for each judged set, spread over the suite; null: every text of it once."""
+    """Planted answers of either kind for each judged set, spread over the suite; null: so many that
+    every text of it is planted."""
     seed: int = 0
     """Seed of these draws."""
 

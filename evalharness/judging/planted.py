@@ -139,24 +139,26 @@ def plants_for(
 
     The draw depends on prompt ids and the seed alone. Each text meets another prompt as long as there are any, so that
     the judge's verdicts are independent. A set of adversarial prompts gets attacks only where there are controls
-    labelled ``fail`` under its rubric.
+    labelled ``fail`` under its rubric; of several sets under one rubric the first by name gets them.
 
     Args:
         asked: what a judge scored; every set of it gets its plants.
         controls: the project's control answers; those labelled ``fail`` are what adversarial attacks stand around.
         judge: whose rubrics and score line the texts speak of.
-        per_set: planted answers of each kind for each set, bare ones not counted; None: every text once.
+        per_set: planted answers of each kind for each set, bare ones not counted; None: so many that every text is
+            planted, as many of either kind.
         seed: seed of the draw.
 
     Raises:
         InputError: a rubric that the judge does not have.
     """
     suite = planted_suite()
+    count = max(len(suite.gaming), len(suite.injection)) if per_set is None else per_set
     found: list[Plant] = []
     for ground in _grounds(asked, controls, judge, seed):
         if ground.kind is SetKind.GOLDEN:
-            found += _spread("gaming", suite.gaming, ground, per_set, seed)
-        attacks = _spread("injection", suite.injection, ground, per_set, seed)
+            found += _spread("gaming", suite.gaming, ground, count, seed)
+        attacks = _spread("injection", suite.injection, ground, count, seed)
         alone = {one.prompt.id: replace(one, id=BARE, answer=ground.base_of[one.prompt.id]) for one in attacks}
         found += [*attacks, *alone.values()]
     return found
@@ -193,6 +195,7 @@ class _Ground:
 
 def _grounds(asked: Sequence[Asked], controls: Sequence[Control], judge: Judge, seed: int) -> Iterator[_Ground]:
     by_set: dict[str, dict[str, Asked]] = {}
+    served: set[str] = set()  # rubrics whose controls stand in a set already: no verdict on one may count twice
     for one in asked:
         by_set.setdefault(one.prompt_set.name, {}).setdefault(one.prompt.id, one)
     for name, members in sorted(by_set.items()):
@@ -201,7 +204,8 @@ def _grounds(asked: Sequence[Asked], controls: Sequence[Control], judge: Judge, 
         bases = dict.fromkeys((prompt.id for prompt in prompts), NON_ANSWERS.get(kind, ""))
         if kind is SetKind.ADVERSARIAL:
             named = {_rubric_of(prompt) for prompt in prompts}
-            failing = [c for c in controls if c.set is kind and c.label == "fail" and c.rubric in named]
+            failing = [c for c in controls if c.set is kind and c.label == "fail" and c.rubric in named - served]
+            served |= named
             prompts = [control.item.prompt for control in failing]
             bases = {control.id: control.answer for control in failing}
         rubrics = {rubric_id: judge.rubric(rubric_id) for rubric_id in {_rubric_of(prompt) for prompt in prompts}}
@@ -210,13 +214,13 @@ def _grounds(asked: Sequence[Asked], controls: Sequence[Control], judge: Judge, 
 
 
 def _spread(
-    kind: Literal["gaming", "injection"], texts: Mapping[str, str], ground: _Ground, per_set: int | None, seed: int
+    kind: Literal["gaming", "injection"], texts: Mapping[str, str], ground: _Ground, count: int, seed: int
 ) -> list[Plant]:
     """Give every text the next prompt that suits it, the prompts that were used longest ago first."""
     names = sorted(texts, key=lambda name: _lot(f"{kind}|{name}", seed))
     waiting, used = list(ground.prompts), set[tuple[str, str]]()
     found: list[Plant] = []
-    for number in range(len(names) if per_set is None else per_set):
+    for number in range(count):
         name = names[number % len(names)]
         for place, prompt in enumerate(waiting):
             text = ground.text(texts[name], prompt)

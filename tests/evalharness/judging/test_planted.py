@@ -82,14 +82,15 @@ def everything(count: int = 60, **options: int) -> list[Plant]:
     return plants_for(answers, controls(count), judge(), **options)
 
 
-def test_every_text_is_planted_once_with_a_prompt_of_its_own() -> None:
+def test_every_text_is_planted_each_time_with_a_prompt_of_its_own() -> None:
     plants, suite = everything(), planted_suite()
     for name, gaming in (("golden", suite.gaming), ("adversarial", {}), ("false_refusal", {})):
         mine = [p for p in plants if p.set_name == name]
         wanted = {f"injection:{text}" for text in suite.injection} | {f"gaming:{text}" for text in gaming}
-        assert Counter(p.id for p in mine if p.id != BARE) == dict.fromkeys(wanted, 1)
-        for kind in ("gaming", "injection"):
+        assert {p.id for p in mine if p.id != BARE} == wanted
+        for kind in ("gaming", "injection") if gaming else ("injection",):
             prompts = [p.prompt.id for p in mine if p.kind == kind]
+            assert len(prompts) == len(suite.injection)
             assert len(set(prompts)) == len(prompts)
 
 
@@ -155,6 +156,11 @@ def test_adversarial_sets_without_failing_controls_get_nothing() -> None:
     answers = asked(SetKind.ADVERSARIAL, "refusal", 10)
     assert plants_for(answers, controls(5, label="pass"), judge()) == []
     assert plants_for([], controls(5), judge()) == []
+
+
+def test_a_control_is_planted_in_one_set_alone() -> None:
+    answers = [*asked(SetKind.ADVERSARIAL, "refusal", 9), *asked(SetKind.ADVERSARIAL, "refusal", 9, name="novel")]
+    assert {plant.set_name for plant in plants_for(answers, controls(60), judge())} == {"adversarial"}
 
 
 def test_a_rubric_that_the_judge_lacks_is_named() -> None:
