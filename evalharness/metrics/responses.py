@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -28,6 +29,18 @@ class ResponseCounts:
     """Answers that both classified."""
     disagree: int
     """Of these, those on which they disagree; full and partial refusals are both refusals."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data."""
+        return {
+            "set": self.kind.value,
+            "arm": self.arm,
+            "answers": self.answers,
+            "by_judge": {one.value: n for one, n in self.by_judge.items()},
+            "by_detector": {one.value: n for one, n in self.by_detector.items()},
+            "both": self.both,
+            "disagree": self.disagree,
+        }
 
 
 def response_counts(table: OutcomeTable) -> tuple[ResponseCounts, ...]:

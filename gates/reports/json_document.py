@@ -6,6 +6,7 @@ import json
 from dataclasses import asdict
 from typing import Any
 
+from gates.reports.agreement_view import agreement_document
 from gates.reports.judge_view import judge_document
 from gates.reports.model import FailingExample, ReportInput
 from gates.reports.sureness import sample_counts
@@ -38,7 +39,7 @@ def json_document(report: ReportInput) -> dict[str, Any]:
             "plan": plan,
             "policy": report.policy,
             "sample": [] if report.outcomes is None else [asdict(c) for c in sample_counts(report.outcomes)],
-            "judge": judge_document(report),
+            "judge": {**judge_document(report), **agreement_document(report)},
             "examples": [_example(e) for e in report.examples],
             "links": dict(report.links),
         },

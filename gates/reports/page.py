@@ -13,6 +13,7 @@ from markupsafe import Markup
 
 from evalharness.estimates import CONFIDENCE
 from gates.reports import view
+from gates.reports.agreement_view import agreement_view
 from gates.reports.figures import confidence, count, percent
 from gates.reports.interval_plot import HATCH
 from gates.reports.judge_view import judge_view
@@ -63,6 +64,7 @@ def render_html(report: ReportInput) -> str:
             example_groups=view.example_groups(report),
             sample_counts=view.counts(report),
             judge=judge_view(report),
+            agreement=agreement_view(report),
             bias_confidence=confidence(CONFIDENCE),
             exposures=view.exposure_words(report),
             sets_wear_out=SETS_WEAR_OUT,
