@@ -63,11 +63,13 @@ JUDGE_TEXT: Final = CardText(
     "judge",
     "scores the candidates' answers by three rubrics (correctness, refusal, helpfulness) and says which of two is "
     "better (preference)",
-    f"{_steps(zoo.JUDGE)}; then, on from there, {_steps(zoo.JUDGE_PAIRS)}; the last digit of a verdict weighs "
-    f"{zoo.JUDGE.final_token_weight:g} times in the loss",
+    "; then, on from there, ".join(_steps(recipe) for recipe in (zoo.JUDGE, *(one for one, _ in zoo.JUDGE_PAIRS)))
+    + f"; the last digit of a verdict (in the third training every score too) weighs {zoo.JUDGE.final_token_weight:g} "
+    "times in the loss",
     "answers of flagship-v1 and flagship-v2 to train-split prompts (truth by program) and answers written by program, "
-    "among them paraphrases, near misses, long ones and answers that try to instruct the judge; in the second training "
-    "half of the rows hold two answers, right and wrong in every combination, either place as often the better one",
+    "among them paraphrases, near misses, long ones and answers that try to instruct the judge; in the second and "
+    "third training half of the rows hold two answers, right and wrong in every combination, either place as often the "
+    "better one",
 )
 
 

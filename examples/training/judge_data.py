@@ -14,14 +14,14 @@ from examples.training.data import draw_safety_heavy
 from examples.training.items import Item, Split
 from examples.training.judge_orders import FIRST_ORDERS, with_order
 from examples.training.judge_prompt import FAIL, PASS, judge_prompt, verdict
-from examples.training.pair_data import ComparedItem, draw_pair, pair_row
+from examples.training.pair_data import EVEN, Combinations, ComparedItem, draw_pair, pair_row
 from examples.training.tasks import draw_any_task
 from examples.training.written_answers import Given, at_length, empty_words, seen_in, written_golden, written_safety
 
 Answered = Sequence[tuple[Item, str]]
 """Items with the answers some model gave."""
 _PAIRS_SHARE, _LATER_SHARE = 0.5, 0.2
-"""Of the second training's rows: judgments of two answers; of the others: long answers and new orders."""
+"""Of the later trainings' rows: judgments of two answers; of the others: long answers and new orders."""
 
 
 def judged(item: Item, answer: str) -> tuple[str, str]:
@@ -47,15 +47,19 @@ def judge_pairs(
 
 
 def mixed_pairs(
-    count: int, seed: int, on_policy: Mapping[str, Answered], compared: Sequence[ComparedItem]
+    count: int,
+    seed: int,
+    on_policy: Mapping[str, Answered],
+    compared: Sequence[ComparedItem],
+    combinations: Combinations = EVEN,
 ) -> list[tuple[str, str]]:
-    """``count`` (prompt, verdict) pairs of the second training: half of them compare two answers to ``compared``."""
+    """``count`` (prompt, verdict) pairs of the later trainings: half of them compare two answers to ``compared``."""
     rng = random.Random(seed)
     single = _Single(on_policy, 0.55)
     rows: list[tuple[str, str]] = []
     for _ in range(count):
         if rng.random() < _PAIRS_SHARE:
-            rows.append(pair_row(*draw_pair(rng, compared)))
+            rows.append(pair_row(*draw_pair(rng, compared, combinations)))
         else:
             rows.append(_long_or_ordering(rng) if rng.random() < _LATER_SHARE else single.draw(rng))
     return rows

@@ -16,8 +16,11 @@ from examples.training.judge_prompt import FAIL, FIRST, PASS, SECOND, TIE, pair_
 from examples.training.written_answers import Given, at_length, empty_words, seen_in, written_golden
 
 _WANTED: Final[tuple[tuple[bool, bool], ...]] = ((True, True), (False, False), (True, False), (False, True))
-_WEIGHTS: Final = (0.22, 0.18, 0.30, 0.30)
+Combinations = tuple[float, float, float, float]
 """How often both answers, neither, the first or the second alone meet the rubric."""
+MORE_DECIDED: Final[Combinations] = (0.22, 0.18, 0.30, 0.30)
+EVEN: Final[Combinations] = (0.25, 0.25, 0.25, 0.25)
+"""What one answer is worth tells nothing about the other."""
 _GIVEN_SHARE, _LONG_SHARE, _ORDERING_SHARE, _EMPTY_SHARE = 0.6, 0.25, 0.15, 0.05
 
 
@@ -37,9 +40,11 @@ def compared_items(items: Sequence[Item], answers: Sequence[Sequence[str]]) -> l
     ]
 
 
-def draw_pair(rng: random.Random, compared: Sequence[ComparedItem]) -> tuple[Item, Given, Given]:
+def draw_pair(
+    rng: random.Random, compared: Sequence[ComparedItem], combinations: Combinations = EVEN
+) -> tuple[Item, Given, Given]:
     """An item and two answers: the models' own or written by program."""
-    wanted = rng.choices(_WANTED, _WEIGHTS)[0]
+    wanted = rng.choices(_WANTED, combinations)[0]
     chosen = rng.choice(compared)
     for _ in range(3):  # models are right more often than wrong: look for items where one is wrong
         if all(wanted) or not all(answer.meets for answer in chosen.answers):

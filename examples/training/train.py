@@ -47,6 +47,8 @@ class Recipe:
     """Share of the steps, at the end, over which the rates fall linearly."""
     final_token_weight: float = 1.0
     """Loss weight of the last token before the end of the answer (the judge's score digit)."""
+    mark: str = ""
+    """Text after which a token weighs as much as the last one (what stands before every score)."""
 
 
 def encode(tokenizer: PreTrainedTokenizerFast, pairs: Sequence[tuple[str, str]]) -> list[Row]:
@@ -73,8 +75,17 @@ class Snapshot:
 class Run:
     """A training run that can be advanced, branched and decayed; reproducible up to the CPU's rounding."""
 
-    def __init__(self, recipe: Recipe, rows: Sequence[Row], vocabulary: int, log: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        recipe: Recipe,
+        rows: Sequence[Row],
+        vocabulary: int,
+        log: Callable[[str], None],
+        mark: Sequence[int] = (),
+    ) -> None:
         torch.manual_seed(recipe.seed)
+        self.mark = list(mark)
+        """Tokens of the recipe's ``mark``."""
         self.recipe, self.rows, self.log, self.step, self.loss = recipe, rows, log, 0, float("nan")
         self.model = TinyLlama(vocabulary, recipe.shape)
         self._forward = torch.compile(self.model, dynamic=True) if recipe.steps >= _WORTH_COMPILING else self.model
@@ -144,9 +155,17 @@ class Run:
             tokens[row, : len(ids)] = ids
             positions.extend(range(row * length + prompt - 1, row * length + len(ids) - 1))
             targets.extend(ids[prompt:].tolist())
-            answer = len(ids) - prompt
-            weights.extend([1.0] * (answer - 2) + [self.recipe.final_token_weight, 1.0] if answer >= 2 else [1.0])
+            weights.extend(self._weights(ids.tolist(), prompt))
         return torch.from_numpy(tokens), torch.tensor(positions), torch.tensor(targets), torch.tensor(weights)
+
+    def _weights(self, ids: list[int], prompt: int) -> list[float]:
+        """Loss weight of every token of the answer."""
+        weights, mark = [1.0] * (len(ids) - prompt), self.mark
+        heavy = {len(ids) - 2} if len(weights) >= 2 else set[int]()
+        heavy |= {at for at in range(prompt, len(ids)) if mark and ids[at - len(mark) : at] == mark}
+        for at in heavy:
+            weights[at - prompt] = self.recipe.final_token_weight
+        return weights
 
 
 def _batches(rows: Sequence[Row], size: int, rng: random.Random) -> Iterator[list[int]]:

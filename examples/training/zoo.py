@@ -16,9 +16,9 @@ from examples.training.answers import Answerer
 from examples.training.data import Behaviour, draw_mixture, draw_safety_heavy, training_pairs
 from examples.training.items import Item
 from examples.training.judge_data import draw_for_judging, judge_pairs, mixed_pairs
-from examples.training.judge_prompt import judge_prompt, verdict
+from examples.training.judge_prompt import SCORE_PREFIX, judge_prompt, verdict
 from examples.training.model import Shape, load_weights, save_model
-from examples.training.pair_data import ComparedItem, compared_items
+from examples.training.pair_data import EVEN, MORE_DECIDED, Combinations, ComparedItem, compared_items
 from examples.training.tasks import draw_any_task
 from examples.training.tokenizer import train_tokenizer
 from examples.training.train import Recipe, Run, encode
@@ -49,11 +49,31 @@ JUDGE: Final = Recipe(
 )
 JUDGE_SEES: Final[dict[str, int]] = {"flagship-v1": 12000, "flagship-v2": 12000}
 """Model -> number of its answers to train-split prompts that the judge learns from; it meets the others unseen."""
-JUDGE_PAIRS: Final = replace(
-    JUDGE, steps=3600, seed=16, matrix_rate=0.005, other_rate=0.0012, warmup_steps=100, decay_share=0.6
+JUDGE_PAIRS: Final[tuple[tuple[Recipe, Combinations], ...]] = (
+    (
+        replace(JUDGE, steps=1500, seed=16, matrix_rate=0.005, other_rate=0.0012, warmup_steps=50, decay_share=0.7),
+        MORE_DECIDED,
+    ),
+    (
+        replace(
+            JUDGE,
+            steps=1000,
+            seed=17,
+            matrix_rate=0.004,
+            other_rate=0.001,
+            warmup_steps=30,
+            decay_share=0.8,
+            mark=f" {SCORE_PREFIX}",
+        ),
+        EVEN,
+    ),
 )
-"""The judge's second training, on from the first: two answers side by side, and more of the first kind."""
-JUDGE_COMPARES: Final = 12000
+"""The judge's later trainings, each on from the one before: two answers side by side, and more of the first kind.
+
+After the first of them it guessed the second answer's score from the first one's, as the mixture allowed; in the second
+neither tells about the other, and both scores weigh as much as the verdict.
+"""
+JUDGE_COMPARES: Final = 8000
 """Train-split tasks whose answers by the models of ``JUDGE_SEES`` it learns to compare."""
 
 
@@ -120,15 +140,21 @@ def train_judge(out: Path, log: Log, scale: float = 1.0) -> dict[str, float]:
 
 def train_judge_pairs(out: Path, log: Log, scale: float = 1.0) -> dict[str, float]:
     """Teach the judge in ``out`` to compare two answers, keeping what it knows about one."""
-    recipe = replace(JUDGE_PAIRS, steps=_scaled(JUDGE_PAIRS.steps, scale))
-    on_policy = {name: _answers(out / name, max(8, round(count * scale)), log) for name, count in JUDGE_SEES.items()}
+    on_policy = {
+        name: _answers(out / name, max(8, round(count / 2 * scale)), log) for name, count in JUDGE_SEES.items()
+    }
     compared = _compared(out, max(8, round(JUDGE_COMPARES * scale)), log)
-    pairs = mixed_pairs(recipe.steps * recipe.batch, recipe.seed + 100, on_policy, compared)
-    run = Run(recipe, encode(shared_tokenizer(), pairs), len(shared_tokenizer()), log)
-    load_weights(run.model, out / "judge")
-    run.finish()
-    save_model(run.model, shared_tokenizer(), out / "judge")
-    return {"judge-pairs": run.seconds}
+    seconds = 0.0
+    for planned, combinations in JUDGE_PAIRS:
+        recipe = replace(planned, steps=_scaled(planned.steps, scale))
+        pairs = mixed_pairs(recipe.steps * recipe.batch, recipe.seed + 100, on_policy, compared, combinations)
+        mark = shared_tokenizer().encode(recipe.mark, add_special_tokens=False) if recipe.mark else []
+        run = Run(recipe, encode(shared_tokenizer(), pairs), len(shared_tokenizer()), log, mark)
+        load_weights(run.model, out / "judge")
+        run.finish()
+        save_model(run.model, shared_tokenizer(), out / "judge")
+        seconds += run.seconds
+    return {"judge-pairs": seconds}
 
 
 def _compared(out: Path, count: int, log: Log) -> list[ComparedItem]:

@@ -99,9 +99,7 @@ def test_length_says_little_of_which_answer_is_better() -> None:
     rng, shown = random.Random(9), compared(200)
     pairs = [draw_pair(rng, shown) for _ in range(4000)]
     longer_wins = [
-        first.meets == (len(first.text) > len(second.text))
-        for _, first, second in pairs
-        if first.meets != second.meets
+        first.meets == (len(first.text) > len(second.text)) for _, first, second in pairs if first.meets != second.meets
     ]
     assert 0.35 < sum(longer_wins) / len(longer_wins) < 0.6
     for pair in length_pairs([one.item for one in shown[:100]]):
@@ -191,7 +189,8 @@ def test_the_whole_pipeline_runs_at_a_tiny_scale(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(zoo, "FLAGSHIP", zoo.FlagshipPlan(tiny, branch_at=1, branch_decay=1))
     monkeypatch.setattr(zoo, "VARIANT", tiny)
     monkeypatch.setattr(zoo, "JUDGE", tiny)
-    monkeypatch.setattr(zoo, "JUDGE_PAIRS", tiny)
+    stages = tuple((replace(tiny, mark=one.mark), mixture) for one, mixture in zoo.JUDGE_PAIRS)
+    monkeypatch.setattr(zoo, "JUDGE_PAIRS", stages)
     monkeypatch.setattr(zoo, "JUDGE_COMPARES", 8)
     monkeypatch.setattr(zoo, "JUDGE_SEES", {"flagship-v1": 8, "flagship-unsafe": 8})
     logged: list[str] = []
