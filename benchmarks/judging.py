@@ -1,8 +1,8 @@
 """Judges of known error on real data: agreement, corrected rates with their coverage, position and verbosity bias.
 
-``python -m benchmarks.judging [--quick] [--json] [--demo DIR] [--out DIR]`` writes ``judging.json`` and ``judging.md``.
-``--demo`` adds the demo's judge, from the folder where ``relgate demo`` was run. Seeded; takes about ten minutes, with
-``--quick`` one.
+``python -m benchmarks.judging [--quick] [--json] [--no-demo] [--out DIR]`` writes ``judging.json`` and ``judging.md``.
+The demo's judge is served by vLLM on this machine (``--no-demo`` leaves it out). Seeded; takes about a quarter of an
+hour, with ``--quick`` a few minutes.
 
 Coverage: every answer of a file has a person's label, so the rate that people see is known. Of these labels 100 are
 drawn, the rest hidden, and the rate is estimated from all verdicts and the 100 labels, as ``relgate judge calibrate``
@@ -25,12 +25,14 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.judging_files import MODELS, Population, annotators, demo_judge, pairwise, populations
+from benchmarks.judging_files import DEMO_JUDGE, MODELS, DemoVerdicts, Population, annotators, pairwise, populations
+from evalharness.event_loop import run_async
 from evalharness.judging.file_calibration import Agreement, agreement, calibrate_answers
 from evalharness.judging.labelled_file import LabelledAnswers
 from evalharness.judging.pair_agreement import judge_pairs
 from evalharness.judging.trust import trust
 from evalharness.statistics import Interval
+from golden_sets.records import SetKind
 
 LABELS = 100
 RESAMPLES = 1000
@@ -138,13 +140,14 @@ def coverage(population: Population, drawn: str, resamples: int, *, seed: int = 
     )
 
 
-def judges() -> Iterator[Population]:
+def judges(demo: DemoVerdicts | None = None) -> Iterator[Population]:
     """Good judges and bad ones, and two that are read the wrong way round."""
     yield annotators()
     for population in populations():
         yield population
         if (population.name, population.judge) in (("XSTest, gpt4", "GPT-4"), ("GPTFuzz", "sm_zou2023universal")):
             yield population.flipped
+    yield from () if demo is None else demo.answers
 
 
 def _holds(interval: Interval, truth: float) -> bool:
@@ -159,12 +162,12 @@ def _width(interval: Interval) -> float:
 # -- tables ------------------------------------------------------------------------------------------------------------
 
 
-def agreements(demo: Path | None) -> list[dict[str, Any]]:
+def agreements(demo: DemoVerdicts | None) -> list[dict[str, Any]]:
     """Every judge against people, overall and by arm."""
     rows = []
     single_models = {f"XSTest, {model}" for model in MODELS}  # arms of XSTest already
     whole = [population for population in populations() if population.name not in single_models]
-    for population in (annotators(), *whole, *([] if demo is None else demo_judge(demo))):
+    for population in (annotators(), *whole, *(() if demo is None else demo.answers[: len(SetKind)])):
         found = calibrate_answers(population.answers)
         verdict = trust(found)
         for arm, part in (("", found.overall), *found.arms.items()):
@@ -180,14 +183,23 @@ def _numbers(found: Agreement) -> dict[str, Any]:
     return {"labelled": found.labelled, "unparsed": found.unparsed, **plain}
 
 
-def biases() -> list[dict[str, Any]]:
+def biases(demo: DemoVerdicts | None) -> list[dict[str, Any]]:
     """Position and verbosity bias of the pairwise judges."""
-    return [{"judge": judge, "method": method, **asdict(judge_pairs(pairs))} for judge, method, pairs in pairwise()]
+    known = [("LLMBar", judge, method, pairs) for judge, method, pairs in pairwise()]
+    served = [] if demo is None else [("demo", DEMO_JUDGE, name, pairs) for name, pairs in demo.pairs]
+    return [
+        {"data": data, "judge": judge, "method": method, **asdict(judge_pairs(pairs))}
+        for data, judge, method, pairs in (*known, *served)
+    ]
 
 
 def markdown(agreed: list[dict[str, Any]], covered: list[Coverage], biased: list[dict[str, Any]]) -> str:
-    """The three tables."""
-    return "\n".join([*_agreement_table(agreed), "", *_coverage_table(covered), "", *_bias_table(biased), ""])
+    """The tables."""
+    tables = [*_agreement_table(agreed), "", *_coverage_table(covered), ""]
+    for data, introduction in _BIAS_INTRODUCTIONS.items():
+        rows = [row for row in biased if row["data"] == data]
+        tables += [*_bias_table(introduction, rows), ""] if rows else []
+    return "\n".join(tables)
 
 
 def _agreement_table(rows: list[dict[str, Any]]) -> list[str]:
@@ -243,15 +255,22 @@ def _coverage_table(rows: list[Coverage]) -> list[str]:
     ]
 
 
-def _bias_table(rows: list[dict[str, Any]]) -> list[str]:
+_BIAS_INTRODUCTIONS = {
+    "LLMBar": "Pairwise judges on LLMBar (554 pairs, both orders). Position: share of verdicts for the answer shown "
+    "first minus that for the second. Length: how much more often than people the judge prefers the longer answer. "
+    "Answers are numbered at random there: length wins nothing for answer 1, with or without control.",
+    "demo": "The demo's judge in pairs: golden answers of two models where they differ, and answers of unequal length "
+    "(written by program); people are the checkers here.",
+}
+
+
+def _bias_table(introduction: str, rows: list[dict[str, Any]]) -> list[str]:
     lines = [
-        "Pairwise judges on LLMBar (554 pairs, both orders). Position: share of verdicts for the answer shown first "
-        "minus that for the second. Length: how much more often than people the judge prefers the longer answer. "
-        "Answers are numbered at random there: length wins nothing for answer 1, with or without control.",
+        introduction,
         "",
-        "| judge | prompt | agreement | without ties | kappa | turned | position | length, beyond people "
+        "| judge | prompt or pairs | n | agreement | without ties | kappa | turned | position | length, beyond people "
         "| win rate | length-controlled |",
-        "|---" * 10 + "|",
+        "|---" * 11 + "|",
     ]
     for row in rows:
         labels, position, verbosity = row["labels"], row["position"], row["verbosity"]
@@ -265,7 +284,7 @@ def _bias_table(rows: list[dict[str, Any]]) -> list[str]:
             _percent(verbosity["win_rate"]),
             _percent(verbosity["length_controlled"]),
         ]
-        lines.append(f"| {row['judge']} | {row['method']} | " + " | ".join(cells) + " |")
+        lines.append(f"| {row['judge']} | {row['method']} | {row['pairs']} | " + " | ".join(cells) + " |")
     return lines
 
 
@@ -284,17 +303,24 @@ def _shown(estimate: dict[str, Any] | None, wording: Callable[[float], str]) -> 
     return f"{wording(estimate['value'])} [{bounds}]"
 
 
+def _demo_verdicts() -> DemoVerdicts:
+    from benchmarks.judging_demo import demo_verdicts  # brings PyTorch and vLLM, which the files do not need
+
+    return run_async(demo_verdicts())
+
+
 def main() -> None:
     """Measure, write JSON and Markdown, print one of them."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results"), help="directory for the two files")
     parser.add_argument("--quick", action="store_true", help=f"{QUICK} resamples instead of {RESAMPLES}")
     parser.add_argument("--json", action="store_true", help="print JSON instead of Markdown")
-    parser.add_argument("--demo", type=Path, help="folder where the demo was run: adds its judge")
+    parser.add_argument("--no-demo", action="store_true", help="leave out the demo's judge, which needs vLLM")
     options = parser.parse_args()
     resamples = QUICK if options.quick else RESAMPLES
-    agreed, biased = agreements(options.demo), biases()
-    covered = [coverage(population, drawn, resamples) for population in judges() for drawn in DRAWS]
+    demo = None if options.no_demo else _demo_verdicts()
+    agreed, biased = agreements(demo), biases(demo)
+    covered = [coverage(population, drawn, resamples) for population in judges(demo) for drawn in DRAWS]
     document = {
         "labels": LABELS,
         "seed": SEED,

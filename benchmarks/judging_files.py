@@ -11,13 +11,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from evalharness.database import open_database
 from evalharness.judging.labelled_file import LabelledAnswers, read_labelled_answers
 from evalharness.judging.pair_file import JudgedPairs, read_judged_pairs
-from evalharness.outcomes import OutcomeTable
-from gates.registry.reader import RegistryReader
 from golden_sets.errors import InputError
-from golden_sets.records import SetKind
 
 ROOT = Path(__file__).resolve().parent.parent
 REFUSALS = ("2_full_refusal", "3_partial_refusal")
@@ -31,6 +27,7 @@ MATCHERS = (
 """Of the nine matchers of jailbreaks: the best, one like it, two that see little."""
 PAIRWISE = ("GPT-4", "PaLM2", "ChatGPT", "LLaMA2", "Falcon")
 METHODS = ("Vanilla", "Swap_CoT")
+DEMO_JUDGE = "demo judge"
 
 
 @dataclass(frozen=True)
@@ -45,6 +42,16 @@ class Population:
     def flipped(self) -> Population:
         """The same judge, read the wrong way round."""
         return replace(self, judge=f"{self.judge}, flipped", answers=replace(self.answers, seen=1 - self.answers.seen))
+
+
+@dataclass(frozen=True)
+class DemoVerdicts:
+    """What the demo's judge says (`benchmarks.judging_demo`)."""
+
+    answers: tuple[Population, ...]
+    """By kind of set the answers of all models, by arm, a prompt being one cluster; then some models' golden ones."""
+    pairs: tuple[tuple[str, JudgedPairs], ...]
+    """Verdicts in both orders: models against the incumbent, then answers of unequal length."""
 
 
 def data(name: str) -> Path:
@@ -100,47 +107,3 @@ def pairwise() -> Iterator[tuple[str, str, JudgedPairs]]:
             pairs = read_judged_pairs(path, columns=columns, where={"judge": judge, "method": method})
             longer = [items[key] for key in zip(rows["dataset"], rows["idx"], strict=True)]
             yield judge, method, replace(pairs, longer=np.array(longer, dtype=np.float64))
-
-
-def demo_judge(folder: Path) -> Iterator[Population]:
-    """The demo's judge against its checkers, by kind of set, over the answers of all candidates.
-
-    Args:
-        folder: what ``relgate demo`` wrote.
-
-    Raises:
-        InputError: the demo was not run there.
-    """
-    path = folder / "relgate.db"
-    if not path.is_file():
-        raise InputError("the demo was not run here", where=folder, do="run 'relgate demo' first, or leave out --demo")
-    engine = open_database(f"sqlite:///{path}")
-    try:
-        registry = RegistryReader(engine)
-        evaluated = [event.payload for event in registry.log() if event.type == "evaluated"]
-        tables = {str(one["name"]): registry.outcomes(registry.evidence(one["evidence"])) for one in evaluated}
-    finally:
-        engine.dispose()
-    for kind in SetKind:
-        parts = {name: _judged(table, kind) for name, table in tables.items()}
-        if any(len(part) for part in parts.values()):
-            yield Population(f"demo, {kind.value}", "demo judge", _joined(parts))
-
-
-def _judged(table: OutcomeTable, kind: SetKind) -> OutcomeTable:
-    chosen = {"set_kind": kind.value, "arm": "candidate", "phase": "quality", "scored_by": "judge"}
-    return table.take(np.logical_and.reduce([table.matches(name, value) for name, value in chosen.items()]))
-
-
-def _joined(parts: dict[str, OutcomeTable]) -> LabelledAnswers:
-    """The candidates' answers: a prompt is one cluster over all of them."""
-    frame = pd.concat([part.frame.assign(subject=name) for name, part in parts.items()], ignore_index=True)
-    chance = frame["label_p"].to_numpy(dtype=np.float64)
-    return LabelledAnswers(
-        truth=frame["label"].to_numpy(dtype=np.float64),
-        seen=frame["outcome"].to_numpy(dtype=np.float64),
-        clusters=pd.factorize(frame["cluster"])[0].astype(np.int64),
-        weights=np.where(np.isnan(chance), 1.0, 1 / chance),
-        arms=tuple(parts),
-        arm=pd.Categorical(frame["subject"], categories=list(parts)).codes.astype(np.int64),
-    )
