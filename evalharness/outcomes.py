@@ -44,6 +44,8 @@ __all__ = ["ARMS", "CLIENT_ERRORS", "DIMENSION_PREFIX", "Arm", "Codes", "Floats"
 Arm = Literal["candidate", "incumbent", "anchor"]
 ARMS: tuple[Arm, ...] = ("candidate", "incumbent", "anchor")
 Phase = Literal["quality", "latency", "criterion", "pairwise", "consistency", "planted"]
+OF_ANSWERS: tuple[Phase, ...] = ("quality", "criterion", "latency")
+"""The phases whose rows are about an arm's answers; the others tell about the judge."""
 
 CLIENT_ERRORS = frozenset({"http_4xx", "refused_by_server"})
 """Error kinds that are our own fault: excluded from reliability, reported."""
@@ -197,10 +199,12 @@ class OutcomeTable:
     def with_arm(self, arm: Arm, other: OutcomeTable) -> OutcomeTable:
         """This table with the candidate of ``other`` as its incumbent or anchor, in place of any it had.
 
+        What ``other`` tells about its own judge (pairs, repeats, planted answers) stays with it.
+
         Raises:
             InputError: neither has a row left.
         """
-        theirs, mine = other.arm("candidate"), self.take(~self.matches("arm", arm))
+        theirs, mine = other.arm("candidate").phase(*OF_ANSWERS), self.take(~self.matches("arm", arm))
         if len(mine) + len(theirs) == 0:
             raise InputError("there are no outcomes", do="evidence needs at least one row")
         dimensions = sorted(DIMENSION_PREFIX + name for name in {*self.dimensions, *other.dimensions})

@@ -192,6 +192,7 @@ def _of_arm(check: Check, rows: OutcomeTable, arm: Arm, calibrations: Calibratio
         calibrations=calibrations,
         quantile=check.quantile,
         set_kind=check.set_kind,
+        rubric=check.where.get("rubric"),
     )
 
 

@@ -125,6 +125,11 @@ class Check(Record):
             if self.threshold <= 0:
                 raise ValueError(f"the threshold must be above 0, not {self.threshold:g}")
         split = sorted({*self.where, *self.each} - {"set", "set_name"})
+        if "rubric" in self.where and spec.family not in ("rate", "ratio", "judge"):
+            raise ValueError(f"metric {self.metric} does not depend on a rubric: take 'rubric' away")
+        told = sorted({*self.where, *self.each} - {"set", "rubric"})
+        if spec.family == "judge" and told:
+            raise ValueError(f"metric {self.metric} is measured for a whole kind of set: take '{told[0]}' away")
         if spec.family == "bias" and split:
             raise ValueError(f"metric {self.metric} is about the judge on whole sets: take '{split[0]}' away")
         if spec.set_kind is not None and self.where.get("set", spec.set_kind.value) != spec.set_kind.value:

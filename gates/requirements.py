@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from evalharness.cell_sizes import POWERED
 from evalharness.outcome_columns import SET_KEYS
@@ -13,7 +13,12 @@ from golden_sets.records import Prompt, PromptSet, SetKind
 
 
 def requirements(
-    policy: Policy, sets: Sequence[PromptSet], *, attempt: int = 1, where: Mapping[str, str] | None = None
+    policy: Policy,
+    sets: Sequence[PromptSet],
+    *,
+    attempt: int = 1,
+    where: Mapping[str, str] | None = None,
+    checked: Collection[str] = (),
 ) -> list[Requirement]:
     """One requirement per check and cell, each with the power that gives the whole policy its joint power.
 
@@ -22,11 +27,17 @@ def requirements(
         sets: the sets it is applied to.
         attempt: which attempt of its lineage is planned: the policy's rule makes the error rate of it.
         where: ``file:line`` of each check, for messages.
+        checked: names of the sets that programmatic checkers score: their prompts' own rubrics judge nothing.
 
     Raises:
-        InputError: a check that matches no prompt, or one split by a dimension that some of its prompts lack.
+        InputError: a check that matches no prompt, names a rubric that judges only some, or splits by a dimension that
+            some of its prompts lack.
     """
-    expanded = [(check, cell) for check in policy.checks for cell in _cells(check, sets, (where or {}).get(check.id))]
+    expanded = [
+        (check, cell)
+        for check in policy.checks
+        for cell in _cells(check, sets, (where or {}).get(check.id), frozenset(checked))
+    ]
     sized = sum(_purpose(check) in POWERED for check, _ in expanded)
     power = policy.joint_power ** (1 / max(1, sized))
     return [
@@ -75,7 +86,7 @@ def _dimensions(selector: Mapping[str, str]) -> dict[str, str]:
     return {k: v for k, v in selector.items() if k not in SET_KEYS}
 
 
-def _cells(check: Check, sets: Sequence[PromptSet], where: str | None) -> list[dict[str, str]]:
+def _cells(check: Check, sets: Sequence[PromptSet], where: str | None, checked: frozenset[str]) -> list[dict[str, str]]:
     prompts = [
         (s, p)
         for s in sets
@@ -89,7 +100,7 @@ def _cells(check: Check, sets: Sequence[PromptSet], where: str | None) -> list[d
             where=where,
             do="add such prompts, or take the check out of the policy",
         )
-    _require_rubric(check, prompts, where)
+    _require_rubric(check, prompts, where, checked)
     found: set[tuple[str, ...]] = set()
     homeless: list[str] = []
     for prompt_set, prompt in prompts:
@@ -109,10 +120,16 @@ def _cells(check: Check, sets: Sequence[PromptSet], where: str | None) -> list[d
     return [dict(zip(check.each, values, strict=True)) for values in sorted(found)]
 
 
-def _require_rubric(check: Check, prompts: Sequence[tuple[PromptSet, Prompt]], where: str | None) -> None:
+def _require_rubric(
+    check: Check, prompts: Sequence[tuple[PromptSet, Prompt]], where: str | None, checked: frozenset[str]
+) -> None:
     """A rubric that a check names must judge every prompt it is about, so that none drops out of it in silence."""
     rubric = check.where.get("rubric")
-    without = [p.id for s, p in prompts if rubric not in (p.rubric, *s.criteria)] if rubric is not None else []
+    without = [
+        p.id
+        for s, p in prompts
+        if rubric is not None and rubric not in s.criteria and (rubric != p.rubric or s.name in checked)
+    ]
     if without:
         raise InputError(
             f"check '{check.id}': {len(without)} of the {len(prompts)} prompts it is about are not judged by rubric "

@@ -110,7 +110,8 @@ class Asking:
         Raises:
             InputError: judge and candidate have the same weights.
         """
-        return self._judging.warnings(self.arms.candidate)
+        others = [who for who in (self.arms.incumbent, self.arms.anchor) if who is not None]
+        return [*self._judging.warnings(self.arms.candidate), *self._judging.kinship(others)]
 
     async def start(self) -> None:
         """Serve every arm.
@@ -200,6 +201,11 @@ class Asking:
     def to_label(self) -> tuple[ToLabel, ...]:
         """The answers that await a label of people."""
         return to_label(self.answers, disagreements=self._disagreeing, seed=self.project.file.labels.seed)
+
+    @property
+    def labels_digest(self) -> Digest | None:
+        """Digest of the file of people's labels; None without one."""
+        return None if self._book is None else self._book.digest
 
     @property
     def label_use(self) -> LabelUse | None:

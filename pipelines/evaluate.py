@@ -144,6 +144,7 @@ async def evaluate(
                 "detector": asking.detector_digest,
                 "planted": planted_suite().digest,
                 "labels": labels,
+                "labels_file": asking.labels_digest,
                 "judges": asking.agreements,
             },
         ),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from evalharness.answer_classes import AnswerClass
 from evalharness.candidate import Candidate
@@ -54,6 +54,16 @@ class JudgeRun:
             InputError: a judge and the candidate have the same weights.
         """
         return [] if self.bench is None else self.bench.warnings(candidate)
+
+    def kinship(self, others: Iterable[Candidate]) -> list[str]:
+        """What makes the judges partial to those that the candidate is compared with."""
+        found = []
+        for other in others:
+            try:
+                self.warnings(other)
+            except InputError as error:
+                found.append(error.what)
+        return found
 
     async def judge(
         self, candidate: Candidate, asked: Sequence[Asked], generations: Mapping[tuple[str, int], Generation]

@@ -15,6 +15,7 @@ from evalharness.judging.controls import Control
 from evalharness.judging.pairwise import PairItem
 from evalharness.judging.planted import JudgedPlant, plants_for
 from evalharness.judging.pointwise import JudgeItem
+from evalharness.metrics.preferences import FAILED, IDENTICAL
 from evalharness.outcomes import DIMENSION_PREFIX, Arm
 from evalharness.scoring import Answer, Asked, event
 from golden_sets.records import SetKind
@@ -29,15 +30,29 @@ PREFERENCE: Mapping[str, float] = {"win": 1.0, "tie": 0.5, "loss": 0.0}
 
 async def pair_rows(bench: Bench, options: JudgingOptions, answers: Sequence[Answer]) -> list[RowOf]:
     """Candidate's and incumbent's answers to some golden prompts, judged in pairs and in both orders."""
-    if options.pairwise is None or not options.pairs:
+    if options.pairwise is None or options.pairs == 0:
         return []
     chosen = _drawn_pairs(list(_pairs_of(answers)), options.pairs, options.seed)
-    items = [PairItem(ours.asked.prompt, ours.generation.text, theirs.generation.text) for ours, theirs in chosen]
+    whole = [pair for pair in chosen if all(one.generation.error is None for one in pair)]
+    items = [PairItem(ours.asked.prompt, ours.generation.text, theirs.generation.text) for ours, theirs in whole]
     judged = await bench.pairwise(items, options.pairwise) if items else []
     return [
-        {**_row(pair[0], "pairwise", variant, judgment, options.pairwise), **_preference(pair, judgment, options)}
-        for pair, verdicts in zip(chosen, judged, strict=True)
-        for variant, judgment in (("first", verdicts.first), ("swapped", verdicts.swapped))
+        *(
+            {
+                **_row(pair[0], "pairwise", variant, judgment, options.pairwise),
+                **_lengths(pair),
+                **_known(pair, options),
+                "outcome": None if judgment.label is None else PREFERENCE[judgment.label],
+            }
+            for pair, verdicts in zip(whole, judged, strict=True)
+            for variant, judgment in (("first", verdicts.first), ("swapped", verdicts.swapped))
+        ),
+        *(
+            _failed_row(pair, variant, options.pairwise, options)
+            for pair in chosen
+            for variant in ("first", "swapped")
+            if pair not in whole
+        ),
     ]
 
 
@@ -46,10 +61,12 @@ async def repeated_rows(bench: Bench, options: JudgingOptions, answers: Sequence
     scored = [
         one
         for one in answers
-        if one.arm == "candidate" and one.phase == "quality" and one.judgment is not None and one.asked.repeat == 0
+        if one.arm == "candidate" and one.phase == "quality" and one.judged_by_model and one.asked.repeat == 0
     ]
     found: list[RowOf] = []
-    for rubric, mine in _by_rubric(_drawn(scored, options.repeated, options.seed), lambda one: one.rubric or ""):
+    for rubric, mine in _by_rubric(
+        _drawn(scored, options.repeated, f"repeated|{options.seed}"), lambda one: one.rubric or ""
+    ):
         items = [JudgeItem(one.asked.prompt, one.generation.text) for one in mine]
         again = await bench.pointwise(items, rubric, repeat=1, what="judging once more")
         found += [
@@ -72,28 +89,40 @@ async def planted_rows(
 
 
 def _pairs_of(answers: Sequence[Answer]) -> Iterator[tuple[Answer, Answer]]:
-    """First answers of candidate and incumbent to the golden prompts that both answered."""
+    """First answers of candidate and incumbent to the golden prompts that both were asked, failed ones too."""
     found: dict[Arm, dict[tuple[str, str], Answer]] = {"candidate": {}, "incumbent": {}}
     for one in answers:
         golden = one.asked.kind is SetKind.GOLDEN and one.phase == "quality" and one.asked.repeat == 0
-        if golden and one.arm in found and one.generation.error is None:
+        if golden and one.arm in found:
             found[one.arm][one.asked.prompt_set.name, one.asked.prompt.id] = one
     for key, ours in found["candidate"].items():
         if key in found["incumbent"]:
             yield ours, found["incumbent"][key]
 
 
-def _preference(pair: tuple[Answer, Answer], judgment: Judgment, options: JudgingOptions) -> RowOf:
-    """What a verdict on a pair says, what is known to be true of it, and how long the answers are."""
+def _known(pair: tuple[Answer, Answer], options: JudgingOptions) -> RowOf:
+    """What is known to be true of a pair, and the probability with which it came to be known."""
+    if not options.pairwise_truth:
+        return {}
+    ours, theirs = (one.known if one.by_checker else one.label for one in pair)
+    label = None if ours is None or theirs is None else (1 + ours - theirs) / 2
+    return {"label": label, "label_p": 1.0 if pair[0].by_checker else pair[0].label_p}
+
+
+def _lengths(pair: tuple[Answer, Answer]) -> RowOf:
     ours, theirs = pair
-    known = options.pairwise_truth and ours.label is not None and theirs.label is not None
-    return {
-        "outcome": None if judgment.label is None else PREFERENCE[judgment.label],
-        "label": (1 + (ours.label or 0.0) - (theirs.label or 0.0)) / 2 if known else None,
-        "label_p": ours.label_p if options.pairwise_truth else None,
-        "prompt_tokens": len(ours.generation.text),
-        "output_tokens": len(theirs.generation.text),
-    }
+    return {"prompt_tokens": len(ours.generation.text), "output_tokens": len(theirs.generation.text)}
+
+
+def _failed_row(pair: tuple[Answer, Answer], variant: str, rubric: str, options: JudgingOptions) -> RowOf:
+    """A pair without one of its answers: nobody is asked.
+
+    A failed candidate has lost; a failed incumbent would have counted as a pass, so its pair amounts to nothing known.
+    """
+    ours = pair[0]
+    lost = ours.generation.error is not None
+    known = {"outcome": 0.0, "label": 0.0, "label_p": 1.0} if lost else _known(pair, options)
+    return {**_place(ours, "pairwise", variant, rubric), "scored_by": FAILED, **known}
 
 
 def _outcome(one: Answer, judgment: Judgment) -> float | None:
@@ -101,6 +130,15 @@ def _outcome(one: Answer, judgment: Judgment) -> float | None:
 
 
 def _row(one: Answer, phase: str, variant: str, judgment: Judgment, rubric: str) -> RowOf:
+    identical = judgment.parse_status is ParseStatus.IDENTICAL
+    return {
+        **_place(one, phase, variant, rubric),
+        "score": judgment.score,
+        "scored_by": IDENTICAL if identical else "judge",
+    }
+
+
+def _place(one: Answer, phase: str, variant: str, rubric: str) -> RowOf:
     asked = one.asked
     return {
         "arm": "candidate",
@@ -112,8 +150,6 @@ def _row(one: Answer, phase: str, variant: str, judgment: Judgment, rubric: str)
         "prompt_digest": asked.prompt.digest,
         "repeat": asked.repeat,
         "cluster": asked.prompt.unit,
-        "score": judgment.score,
-        "scored_by": "judge" if judgment.parse_status is not ParseStatus.IDENTICAL else "identical",
         "rubric": rubric,
         **{DIMENSION_PREFIX + name: value for name, value in asked.prompt.dimensions.items()},
     }
@@ -126,14 +162,18 @@ def _by_rubric(things: Sequence[Thing], rubric_of: Callable[[Thing], str]) -> li
     return list(found.items())
 
 
-def _drawn_pairs(pairs: Sequence[tuple[Answer, Answer]], most: int, seed: int) -> list[tuple[Answer, Answer]]:
-    chosen = {_name(one) for one in _drawn([ours for ours, _ in pairs], most, seed)}
+def _drawn_pairs(pairs: Sequence[tuple[Answer, Answer]], most: int | None, seed: int) -> list[tuple[Answer, Answer]]:
+    chosen = {_name(one) for one in _drawn([ours for ours, _ in pairs], most, f"pairs|{seed}")}
     return [pair for pair in pairs if _name(pair[0]) in chosen]
 
 
-def _drawn(answers: Sequence[Answer], most: int, seed: int) -> list[Answer]:
-    """At most so many, by lots that depend on set, prompt and seed alone."""
-    return sorted(answers, key=lambda one: hashlib.sha256(f"{seed}|{_name(one)!r}".encode()).digest())[:most]
+def _drawn(answers: Sequence[Answer], most: int | None, purpose: str) -> list[Answer]:
+    """At most so many, by lots that depend on set, prompt and purpose alone.
+
+    Each purpose has lots of its own: were they those by which labels are drawn, the prompts drawn here would be
+    labelled with another probability than the one that is carried.
+    """
+    return sorted(answers, key=lambda one: hashlib.sha256(f"{purpose}|{_name(one)!r}".encode()).digest())[:most]
 
 
 def _name(one: Answer) -> tuple[str, str]:

@@ -69,8 +69,9 @@ class JudgingOptions(Record):
 
     pairwise: str | None = None
     """Id of the pairwise rubric by which candidate and incumbent are compared; null: they are not."""
-    pairs: int = Field(default=200, ge=0)
-    """Golden prompts whose two answers are judged in pairs, in both orders."""
+    pairs: int | None = Field(default=200, ge=0)
+    """Golden prompts whose two answers are judged in pairs, in both orders; null: all. A check of the win rate needs 20
+    of them labelled, and labels are drawn apart: take all."""
     pairwise_truth: bool = False
     """Whether the better answer by the pairwise rubric is the one that truly meets the prompt's own rubric (and neither
     is where both or none do): labels then correct the verdicts."""

@@ -26,6 +26,7 @@ from evalharness.statistics.clustered import ClusteredDifference, ClusteredPropo
 from evalharness.statistics.control_effect import control_effect
 from evalharness.statistics.prediction_powered import PoweredDifference
 from evalharness.text_columns import joint_codes
+from golden_sets.cards import DETECTOR
 from golden_sets.records import SetKind
 
 ALL_IDENTICAL = "pairs of different answers: all are in the same words"
@@ -120,7 +121,7 @@ def _self_preference(spec: MetricSpec, rows: OutcomeTable) -> Measurement:
     prompts labelled on both arms, weighted by the inverse of their probability; clusters, and labels that show few
     errors, are treated as in paired comparisons. An unscored answer takes the worst value in each bound.
     """
-    judged = rows.take(scored_by_judge(rows))
+    judged = rows.take(scored_by_judge(rows) & ~rows.matches("rubric", DETECTOR))
     keys = joint_codes([judged.codes("set_name"), judged.codes("prompt_id"), judged.repeats()])
     arms = [np.flatnonzero(judged.matches("arm", arm)) for arm in ("candidate", "incumbent")]
     if not arms[1].size:

@@ -8,6 +8,7 @@ import numpy as np
 
 from evalharness.evidence import Calibration
 from evalharness.outcomes import Arm, Mask, OutcomeTable
+from golden_sets.cards import DETECTOR
 from golden_sets.records import SetKind
 
 Calibrations = Sequence[Calibration]
@@ -111,11 +112,16 @@ def unadjudicated(table: OutcomeTable, arm: Arm = "candidate") -> dict[str, int]
     return {name: int(waiting.matches("set_name", name).sum()) for name in waiting.distinct("set_name")}
 
 
-def added_up(calibrations: Calibrations, kind: SetKind | None) -> Calibration | None:
-    """The counts of all calibrations of one kind of set (None: of every kind) added up; None where there is none."""
+def added_up(calibrations: Calibrations, kind: SetKind | None, rubric: str | None = None) -> Calibration | None:
+    """The counts of the calibrations of one kind of set (None: of every kind) added up; None where there is none.
+
+    Under one rubric, where one is named; else under all, the refusal detector's left out where a judge was measured.
+    """
+    fitting = [one for one in calibrations if kind is None or one.set_kind is kind]
+    if rubric is not None:
+        fitting = [one for one in fitting if one.rubric == rubric]
     total: Calibration | None = None
-    for one in calibrations:
-        if kind is None or one.set_kind is kind:
-            added = {} if total is None else {name: getattr(total, name) + getattr(one, name) for name in COUNTS}
-            total = one if total is None else total.model_copy(update=added)
+    for one in [one for one in fitting if one.rubric != DETECTOR] or fitting:
+        added = {} if total is None else {name: getattr(total, name) + getattr(one, name) for name in COUNTS}
+        total = one if total is None else total.model_copy(update=added)
     return total

@@ -54,6 +54,7 @@ def measure(
     calibrations: Calibrations,
     quantile: float | None = None,
     set_kind: SetKind | None = None,
+    rubric: str | None = None,
 ) -> Measurement:
     """One metric of one arm on rows chosen by :func:`rows_for`.
 
@@ -64,6 +65,7 @@ def measure(
         calibrations: the judge's measured error.
         quantile: in (0, 1), for latency metrics.
         set_kind: for the judge's own error: the kind of set it is about.
+        rubric: for the judge's own error: the rubric it is about; None: all.
 
     Raises:
         InputError: an unknown metric, a latency metric without a quantile, no rows.
@@ -72,7 +74,7 @@ def measure(
     if spec is None:
         raise InputError(f"unknown metric '{metric}'", do=f"use one of {', '.join(METRICS)}")
     if spec.family == "judge":
-        return rates.judge_rate(spec, added_up(calibrations, set_kind))
+        return rates.judge_rate(spec, added_up(calibrations, set_kind, rubric))
     if spec.family == "bias":
         return bias(spec, rows)
     if spec.family == "preference":

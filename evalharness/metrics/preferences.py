@@ -12,7 +12,7 @@ from evalharness.metrics.calibrated import missing_text
 from evalharness.metrics.catalogue import MetricSpec
 from evalharness.metrics.measurement import IntervalAt, Measurement, nothing, prepared, two_bounds
 from evalharness.metrics.paired import MIN_LABELLED_PAIRS
-from evalharness.outcomes import Floats, Mask, OutcomeTable
+from evalharness.outcomes import Codes, Floats, Mask, OutcomeTable
 from evalharness.statistics import Interval, Side
 from evalharness.statistics.prediction_powered import PoweredDifference
 from evalharness.text_columns import joint_codes
@@ -20,6 +20,8 @@ from evalharness.text_columns import joint_codes
 NO_PAIRS = "pairwise verdicts: name a pairwise rubric under 'judging'"
 IDENTICAL = "identical"
 """What pairs of answers in the same words are scored by: they are ties, and no judge was asked."""
+FAILED = "failed"
+"""What pairs are scored by of which an answer is missing because its request failed: no judge was asked."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,10 @@ class Preferences:
     """Verdicts in both orders, labels, lengths (characters of the candidate's answer less those of the incumbent's)."""
     label_p: Floats
     """Shape (n,): probability with which the pair was chosen for labelling; NaN where it was not."""
+    sets: Codes
+    """Shape (n,): code of the set."""
+    failed: Mask
+    """Shape (n,): True where a request failed."""
 
     @classmethod
     def of(cls, rows: OutcomeTable) -> Preferences:
@@ -46,8 +52,8 @@ class Preferences:
         def verdicts(variant: str) -> Floats:
             return filled(np.where(rows.matches("variant", variant), 2 * rows.numbers("outcome") - 1, np.nan))
 
-        clusters = np.zeros(n, dtype=np.int64)
-        clusters[at] = rows.clusters()
+        clusters, sets, failed = np.zeros(n, dtype=np.int64), np.zeros(n, dtype=np.int64), np.zeros(n, dtype=np.bool_)
+        clusters[at], sets[at], failed[at] = rows.clusters(), rows.codes("set_name"), rows.matches("scored_by", FAILED)
         return cls(
             JudgedPairs(
                 first=verdicts("first"),
@@ -57,6 +63,8 @@ class Preferences:
                 longer=filled(rows.numbers("prompt_tokens") - rows.numbers("output_tokens")),
             ),
             filled(rows.numbers("label_p")),
+            sets,
+            failed,
         )
 
     @property
@@ -68,8 +76,14 @@ class Preferences:
         """What is missing for verdicts to be corrected by labels."""
         drawn, count = ~np.isnan(self.label_p), int(self.labelled.sum())
         missing = missing_text(int((drawn & ~self.labelled).sum()), int(drawn.sum()))
-        if missing is not None or count >= MIN_LABELLED_PAIRS:
+        if missing is not None:
             return missing
+        judged = ~self.failed
+        speechless = np.setdiff1d(self.sets[judged], self.sets[judged & drawn])
+        if count >= MIN_LABELLED_PAIRS and not speechless.size:
+            return None
+        if count >= MIN_LABELLED_PAIRS:
+            return "labels of pairs of every set: those of one say nothing of the judge on another"
         return (
             f"labels of both answers of a pair ({count} of at least {MIN_LABELLED_PAIRS}): 'pairwise_truth' under "
             "'judging' says whether the prompts' own labels are the truth about pairs"
@@ -107,8 +121,8 @@ def win_counts(rows: OutcomeTable) -> WinCounts | None:
 
 
 def asked_about(rows: OutcomeTable) -> OutcomeTable:
-    """The rows of phase ``pairwise`` about which a judge was asked: answers in the same words say nothing of it."""
-    return rows.take(~rows.matches("scored_by", IDENTICAL))
+    """The rows of phase ``pairwise`` about which a judge was asked: other pairs say nothing of it."""
+    return rows.take(~rows.matches("scored_by", IDENTICAL) & ~rows.matches("scored_by", FAILED))
 
 
 def win_rate(spec: MetricSpec, rows: OutcomeTable) -> Measurement:
@@ -121,25 +135,24 @@ def win_rate(spec: MetricSpec, rows: OutcomeTable) -> Measurement:
     if not len(rows):
         return nothing(spec.name, spec.unit, NO_PAIRS)
     found = Preferences.of(rows)
-    pairs, labelled, unscored = found.pairs, found.labelled, np.isnan(found.pairs.verdict)
+    pairs = found.pairs
+    # Never labelled, so no label speaks for them: certain in either bound. A failed incumbent would have passed.
+    gap = found.failed & ~found.labelled
+    known, unscored = found.labelled | gap, np.isnan(pairs.verdict) & ~gap
+    weights = 1.0 / np.nan_to_num(found.label_p[known], nan=1.0)
 
-    def at(fill: float) -> IntervalAt:
-        verdict = np.where(unscored, fill, pairs.verdict)
-        weights = 1.0 / np.nan_to_num(found.label_p[labelled], nan=1.0)
-        return prepared(
-            lambda: (
-                PoweredDifference.of(
-                    verdict, labelled, pairs.label[labelled], weights, clusters=pairs.clusters
-                ).interval
-            )
-        )
+    def at(fill: float, missing: float) -> IntervalAt:
+        verdict = np.where(gap, missing, np.where(unscored, fill, pairs.verdict))
+        truth = np.where(gap, missing, pairs.label)[known]
+        return prepared(lambda: PoweredDifference.of(verdict, known, truth, weights, clusters=pairs.clusters).interval)
 
-    both = two_bounds(at(-1.0), at(1.0)) if unscored.any() else at(0.0)
+    both = two_bounds(at(-1.0, -1.0), at(1.0, 0.0)) if unscored.any() or gap.any() else at(0.0, 0.0)
     return Measurement(
         metric=spec.name,
         unit=spec.unit,
         interval=lambda confidence, side: _as_rate(both(confidence, side)),
         n=len(pairs),
+        errors=int(found.failed.sum()),
         unscored=int(unscored.sum()),
         lacking=found.lacking(),
     )

@@ -110,3 +110,35 @@ def test_a_later_attempt_has_another_alpha() -> None:
     first, second = (requirements(policy, SETS, attempt=k)[0] for k in (1, 2))
     assert second.alpha == policy.alpha_of(2) < first.alpha
     assert first.half_width == 0.02
+
+
+def test_a_rubric_must_judge_every_prompt_of_a_check() -> None:
+    data = {"id": "f", "metric": "pass_rate", "test": "floor", "threshold": 0.5, "where": {"rubric": "tone"}}
+    named = Policy.model_validate({"name": "p", "version": "1", "alpha": 0.05, "primary": "f", "checks": [data]})
+    plain = prompt_set(SetKind.GOLDEN, "plain", "easy")
+    own = plain.model_copy(
+        update={"name": "own", "prompts": tuple(p.model_copy(update={"rubric": "tone"}) for p in plain.prompts)}
+    )
+    further = plain.model_copy(update={"name": "further", "criteria": ("tone",)})
+    assert [one.rubric for one in requirements(named, [own, further])] == ["tone"]
+    with pytest.raises(InputError, match="not judged by rubric 'tone'"):
+        requirements(named, [own, plain])
+    # Where checkers score, a prompt's own rubric judges nothing.
+    with pytest.raises(InputError, match="not judged by rubric 'tone'"):
+        requirements(named, [own, further], checked=["own"])
+
+
+@pytest.mark.parametrize(
+    ("check", "message"),
+    [
+        (
+            {"metric": "request_success_rate", "test": "floor", "where": {"rubric": "tone"}},
+            "does not depend on a rubric",
+        ),
+        ({"metric": "judge_sensitivity", "test": "floor", "where": {"tier": "hard"}}, "whole kind of set"),
+    ],
+)
+def test_a_selection_that_would_be_ignored_is_refused(check: dict[str, Any], message: str) -> None:
+    data = {"id": "f", "threshold": 0.5, **check}
+    with pytest.raises(ValueError, match=message):
+        Policy.model_validate({"name": "p", "version": "1", "alpha": 0.05, "primary": "f", "checks": [data]})
