@@ -260,7 +260,8 @@ _BIAS_INTRODUCTIONS = {
     "first minus that for the second. Length: how much more often than people the judge prefers the longer answer. "
     "Answers are numbered at random there: length wins nothing for answer 1, with or without control.",
     "demo": "The demo's judge in pairs: golden answers of two models where they differ, and answers of unequal length "
-    "(written by program); people are the checkers here.",
+    "(written by program); people are the checkers here. Where the long answer is always the wrong one, every near "
+    "miss that the judge overlooks counts as a preference for length.",
 }
 
 

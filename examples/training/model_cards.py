@@ -43,7 +43,8 @@ _PAIR_INTRODUCTION: Final = (
     "tie where they disagree); decided: where truth and judge both name an answer; single: of single verdicts. Turned: "
     "verdicts that turn with the order. Position: share of verdicts for the answer shown first minus that for the "
     "second. Length: how much more often than the truth the judge prefers the longer answer (1 would be always). 95 % "
-    "intervals; a prompt is one cluster.",
+    "intervals; a prompt is one cluster. Where the long answer is always the wrong one, every near miss that the judge "
+    "overlooks counts as a preference for length.",
     "",
     "| pairs | agreement | decided | single | turned | position | length | n | unparsed verdicts |",
     "|---|---|---|---|---|---|---|---|---|",
