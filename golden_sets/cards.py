@@ -89,6 +89,8 @@ class Card(Record):
             raise ValueError(
                 "scoring: detector tells refusals: it is for adversarial and false_refusal sets, no rubric"
             )
+        if self.criteria and self.scoring == "checker":
+            raise ValueError("criteria: answers that checkers score are never drawn for labels: let a judge score")
         doubled = [name for name in self.criteria if name == self.rubric or self.criteria.count(name) > 1]
         if doubled:
             raise ValueError(f"criteria: rubric '{doubled[0]}' judges every answer already")
