@@ -9,8 +9,9 @@ which keeps the judge's doubt that the sampled number throws away (G-Eval: Liu e
 Otherwise it is the worth of the number itself. Numbers of more than one digit are always read from the text, because
 tokenizers split them differently.
 
-Unparsed, never guessed: no prefix, no number behind it, a number off the scale or with decimals, less than half of the
-probability on the scale, and output that the token limit cut off (its last prefix may be a quotation of the answer).
+Unparsed, never guessed: no prefix, no number behind it, a number off the scale or with decimals, one of several
+(``4-5``, ``3 or 4``) or out of another highest one (``5 out of 100``), less than half of the probability on the scale,
+and output that the token limit cut off (its last prefix may be a quotation of the answer).
 """
 
 from __future__ import annotations
@@ -33,7 +34,20 @@ TIE, FIRST, SECOND = 0, 1, 2
 _HIGHEST_DIGIT = 9
 _MOST_ALTERNATIVES = 20
 
-_NUMBER = re.compile(r"[\s*_`\"']*(?P<number>[-+]?[0-9]+(?:[.,][0-9]+)*)(?:\s*/\s*(?P<top>[0-9]+))?(?![\w%])")
+_NUMBER = re.compile(
+    r"""
+    [\s*_`"']* (?P<number>[-+]?[0-9]{1,9}(?:[.,][0-9]+)*)
+    (?:[ \t]*(?:/|\b(?:(?:points?|stars?)[ \t]+)?(?:out[ \t]+)?of\b)[ \t]*(?P<top>[0-9]{1,9}))?
+    (?![\w%+]|[.,][0-9])
+    (?![ \t*_`"']*(?:[/%]|(?:(?:points?|stars?)[ \t]+)?(?:out[ \t]+)?of\b))  # of something else than ``top``
+    (?![^\w\n.!?(\[]*[0-9])  # 4-5, 4 -> 5, 4, 5
+    (?![^\w\n.!?]*(?:or|maybe|perhaps|possibly|per[ ]?cent)\b)  # 3 or 4, 4 (maybe 5)
+    (?![ \t*_`"']+(?!(?:because|since|as|for|given|with)\b)[^\W\d]+[ \t]+[0-9])  # 4 to 5, in any language
+    """,
+    re.VERBOSE | re.IGNORECASE,
+)
+"""One number, with the highest one that it is out of; not one of several, nor longer than any on a scale."""
+_AROUND_A_LINE = " \t\r\n*_"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +61,7 @@ class Scale:
     prefix: str
     """What stands before it in plain text; the last occurrence counts, letter case and space at the end do not."""
     top: int | None = None
-    """``4/5`` is read as 4 where this is 5."""
+    """``4/5`` and ``4 out of 5`` are read as 4 where this is 5."""
 
     @property
     def single_digits(self) -> bool:
@@ -92,7 +106,12 @@ UNPARSED = Reading(None, ParseStatus.UNPARSED)
 
 
 def read_text(
-    text: str, scale: Scale, *, tokens: Sequence[TokenLogprobs] | None = None, finish_reason: str | None = "stop"
+    text: str,
+    scale: Scale,
+    *,
+    tokens: Sequence[TokenLogprobs] | None = None,
+    finish_reason: str | None = "stop",
+    at_end: bool = False,
 ) -> Reading:
     """The verdict of one output in plain text (see the module's text for the rules).
 
@@ -101,9 +120,13 @@ def read_text(
         scale: what it may say.
         tokens: the output's tokens with log-probabilities, where the server offers them.
         finish_reason: ``length`` means cut off by the token limit.
+        at_end: only a verdict on a line of its own that ends the output counts, as where the judge was to write no
+            text and what it wrote may be about the answer.
     """
-    found = _number_after_prefix(text, scale)
-    if finish_reason == "length" or found is None:
+    if finish_reason == "length":
+        return UNPARSED
+    found = _number_after_prefix(text, scale, at_end=at_end)
+    if found is None:
         return UNPARSED
     token = _token_after_prefix(tokens, found, scale) if tokens and scale.single_digits else None
     if token is None:
@@ -137,10 +160,13 @@ def token_of_number(tokens: Sequence[TokenLogprobs], position: int, number: int)
     return None
 
 
-def _number_after_prefix(text: str, scale: Scale) -> int | None:
+def _number_after_prefix(text: str, scale: Scale, *, at_end: bool) -> int | None:
     """The whole number on the scale right behind the last prefix; None where there is none."""
-    found = _after_last(text, scale.prefix)
-    if found is None or not found["number"].isdigit():
+    prefix = _last_prefix(text, scale.prefix)
+    found = None if prefix is None else _NUMBER.match(text, prefix.end())
+    if prefix is None or found is None or not found["number"].isdigit():
+        return None
+    if at_end and not _is_last_line(text, prefix.start(), found.end()):
         return None
     if found["top"] is not None and int(found["top"]) != scale.top:
         return None
@@ -149,11 +175,19 @@ def _number_after_prefix(text: str, scale: Scale) -> int | None:
 
 
 def _token_after_prefix(tokens: Sequence[TokenLogprobs], number: int, scale: Scale) -> TokenLogprobs | None:
-    found = _after_last("".join(t.token for t in tokens), scale.prefix)
+    joined = "".join(t.token for t in tokens)
+    prefix = _last_prefix(joined, scale.prefix)
+    found = None if prefix is None else _NUMBER.match(joined, prefix.end())
     return None if found is None else token_of_number(tokens, found.start("number"), number)
 
 
-def _after_last(text: str, prefix: str) -> re.Match[str] | None:
-    """The number right behind the last occurrence of the prefix, ignoring case and the prefix's trailing space."""
-    occurrences = [found.end() for found in re.finditer(re.escape(prefix.rstrip()), text, re.IGNORECASE)]
-    return _NUMBER.match(text, occurrences[-1]) if occurrences else None
+def _last_prefix(text: str, prefix: str) -> re.Match[str] | None:
+    """The last occurrence of the prefix, ignoring case and the prefix's trailing space."""
+    occurrences = list(re.finditer(re.escape(prefix.rstrip()), text, re.IGNORECASE))
+    return occurrences[-1] if occurrences else None
+
+
+def _is_last_line(text: str, start: int, end: int) -> bool:
+    """Whether nothing but markup stands before and behind a verdict; a quotation mark left open or closed is more."""
+    before = text[:start].rpartition("\n")[2]
+    return not before.strip(_AROUND_A_LINE + "#") and not text[end:].strip(_AROUND_A_LINE + ".)]")

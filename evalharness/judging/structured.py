@@ -4,14 +4,16 @@
 that a schema allows until its tokens are used up, so vLLM (known by its version) is given the same JSON as a regular
 expression that leaves no room for that and ends the reason in time. ``choice`` is vLLM's ``structured_outputs``
 (``guided_choice`` before vLLM 0.11): the judge says the number and nothing else. What is asked for is told to the judge
-where its template has ``{format}``. A server that declines the keys is asked for text; one that ignores them silently
-answers text, which is read as such.
+where its template has ``{format}``. A server that declines the keys is asked for text. One that ignores them silently
+may answer anything: the object that ends the output is read where it begins a line or a sentence or follows a tag such
+as ``</think>``; where there is no object, a verdict in text is, which has the last line for itself. All else that looks
+like a verdict may be a quotation of the answer.
 
 Under a constraint the judge cannot but say a number. Where the server's log-probabilities are those of the free model
 and lie elsewhere, the number counts without them.
 
-Unparsed, never guessed: JSON that is broken, cut off, or not an object; a number that is missing, off the scale, named
-twice, or no whole number. Further keys do no harm. Text inside broken JSON is not read: it may quote the answer.
+Unparsed, never guessed: JSON that is broken, cut off, not an object, or not the end; a number that is missing, off the
+scale, named twice, or no whole number. Further keys do no harm. Nothing inside or behind broken JSON is read.
 """
 
 from __future__ import annotations
@@ -43,7 +45,13 @@ _VERSION = re.compile(r"v?(\d+)\.(\d+)")
 _LONGEST_REASON = 600
 _TOKENS_BESIDE_REASON = 40
 _FENCED = re.compile(r"\s*```(?:json)?\s*\n(?P<inside>.*?)\n?\s*```\s*", re.DOTALL | re.IGNORECASE)
-_LOOKS_LIKE_JSON = re.compile(r"\s*(?:```(?:json)?\s*)?[{\[]", re.IGNORECASE)
+_LOOKS_LIKE_JSON = re.compile(r"\s*(?:```(?:json)?\s*)?(?:\{|\[(?![a-z]))", re.IGNORECASE)
+_OBJECT = re.compile(r"\{\s*[\"']")
+_TEMPLATE = re.compile(r'\{(?:[^{}"\n]|"[^"\\\n]*")*+\}')
+"""An object that is closed although it is no JSON, as where a judge thinks of ``{"reason": "...", "score": N}``."""
+_END = re.compile(r"\s*(?:```\s*)?")
+_END_OF_SENTENCE = (".", "!", "?")
+_END_OF_TAG = (">", "[/THINK]")
 _ABOUT_FORM = re.compile(
     r"response_?format|json_?schema|structured|guided|grammar|\bschema\b|\bregex\b|"
     r"\bextra\b|unrecogni[sz]ed|unexpected|unknown|unsupported|not (?:supported|permitted|allowed)",
@@ -135,13 +143,17 @@ def read_output(
         tokens: the output's tokens with log-probabilities, where the server offers them.
         finish_reason: ``length`` means cut off by the token limit.
     """
-    if form is Form.JSON and _LOOKS_LIKE_JSON.match(text):
-        return UNPARSED if finish_reason == "length" else _read_json(text, scale, tokens)
+    if form is Form.TEXT:
+        return read_text(text, scale, tokens=tokens, finish_reason=finish_reason)
     if form is Form.CHOICE and text.strip() in {str(number) for number in scale.worth}:
         if finish_reason == "length" and not scale.single_digits:
             return UNPARSED  # 1 may be the beginning of 10
         return _verdict(int(text), len(text) - len(text.lstrip()), scale, tokens, _CHOICE)
-    return read_text(text, scale, tokens=tokens, finish_reason=finish_reason)
+    if finish_reason == "length":
+        return UNPARSED
+    if _LOOKS_LIKE_JSON.match(text) or _OBJECT.search(text):
+        return _read_json(text, scale, tokens)
+    return read_text(text, scale, tokens=tokens, at_end=True)
 
 
 _JSON = (ParseStatus.JSON, ParseStatus.JSON_LOGPROBS)
@@ -149,24 +161,58 @@ _CHOICE = (ParseStatus.CHOICE, ParseStatus.CHOICE_LOGPROBS)
 
 
 def _read_json(text: str, scale: Scale, tokens: Sequence[TokenLogprobs] | None) -> Reading:
-    fenced = _FENCED.fullmatch(text)
+    found = _whole(text) if _LOOKS_LIKE_JSON.match(text) else _object_at_end(text)
     try:
-        verdict = json.loads(fenced["inside"] if fenced else text, object_pairs_hook=_distinct)
+        verdict = json.loads(found, object_pairs_hook=_distinct)
     except (ValueError, RecursionError):
         return UNPARSED
     said = verdict.get(scale.key) if isinstance(verdict, dict) else None
     if type(said) is not int or said not in scale.worth:
         return UNPARSED
-    return _verdict(said, _position(tokens, scale.key, said), scale, tokens, _JSON)
+    return _verdict(said, _position(found, tokens, scale.key, said), scale, tokens, _JSON)
 
 
-def _position(tokens: Sequence[TokenLogprobs] | None, key: str, said: int) -> int | None:
-    """Where the number stands in the joined tokens; None where several places could be meant."""
-    joined = "".join(token.token for token in tokens or ())
-    places = [
-        m.start(1) for m in re.finditer(rf'"{re.escape(key)}"\s*:\s*(\d+)(?![\d.eE])', joined) if int(m[1]) == said
-    ]
-    return places[0] if len(places) == 1 else None
+def _whole(text: str) -> str:
+    fenced = _FENCED.fullmatch(text)
+    return fenced["inside"] if fenced else text
+
+
+def _object_at_end(text: str) -> str:
+    """The object behind prose that ends the output as a verdict does; empty where there is none.
+
+    Objects are skipped from the first one on, so that none is found inside another, whole or broken.
+    """
+    decoder = json.JSONDecoder(object_pairs_hook=_distinct)
+    place = _OBJECT.search(text)
+    while place:
+        start = place.start()
+        try:
+            end = decoder.raw_decode(text, start)[1]
+        except (ValueError, RecursionError):
+            template = _TEMPLATE.match(text, start)
+            if template is None:
+                return ""
+            end = template.end()
+        if _END.fullmatch(text, end):
+            return text[start:end] if _may_begin_verdict(text[:start]) else ""
+        place = _OBJECT.search(text, end)
+    return ""
+
+
+def _may_begin_verdict(before: str) -> bool:
+    said = before.rstrip()
+    if "\n" in before[len(said) :] or said.endswith(_END_OF_TAG):
+        return True
+    line = said.rpartition("\n")[2]
+    is_quoted = line.count('"') % 2 == 1 or line.count("“") > line.count("”")
+    return said.endswith(_END_OF_SENTENCE) and not is_quoted
+
+
+def _position(found: str, tokens: Sequence[TokenLogprobs] | None, key: str, said: int) -> int | None:
+    """Where the number of the JSON that ends the output is in the joined tokens; None where several could be meant."""
+    named = re.compile(rf'"{re.escape(key)}"\s*:\s*({said})(?![\d.eE])')
+    places = [place.start(1) for place in named.finditer("".join(token.token for token in tokens or ()))]
+    return places[-1] if places and len(named.findall(found)) == 1 else None
 
 
 def _verdict(

@@ -92,6 +92,18 @@ def test_too_little_probability_on_the_scale_is_unparsed() -> None:
         ("score: `2`", 0.25),
         ("Score: 4/5", 0.75),
         ("Score:5", 1.0),
+        ("Final: 54 Score: 5", 1.0),
+        ("Score: 4.", 0.75),
+        ("Score: **4**  \n\n", 0.75),
+        ("Score: 4 / 5.", 0.75),
+        ("Score: 4 out of 5", 0.75),
+        ("Score: 4 points out of 5", 0.75),
+        ("Score: 4 because 2 of 3 facts are right.", 0.75),
+        ("Score: 4 (80%)", 0.75),
+        ("Score: 4. 1 fact is wrong.", 0.75),
+        ("Score: 4\n1. It is right.\n2. It is short.", 0.75),
+        ("Score: 4 | Confidence: 3", 0.75),
+        ("<b>Score: 4</b>", 0.75),
     ],
 )
 def test_text_fallback(text: str, score: float) -> None:
@@ -121,11 +133,42 @@ def test_text_fallback(text: str, score: float) -> None:
         "Score: 3rd",
         "Score: ٤",
         "Score: 5 because ... Score: unclear",
+        "Score: 4-5",
+        "Score: 4 – 5",
+        "Score: 4, 5",
+        "Score: 4 5",
+        "Score: 1 -> 5",
+        "Score: 4 ± 1",
+        "Score: 4+",
+        "Score: 3 or 4",
+        "Score: 3 or maybe four",
+        "Score: **3** or **4**",
+        "Score: 3 (or 4)",
+        "Score: 3 to 4",
+        "Score: 3 bis 4",
+        "Score: 4/5/10",
+        "Score: 4/5.5",
+        "Score: 4.5x",
+        "Score: 5 out of 100",
+        "Score: 5 of 10",
+        "Score: 5 points out of 100",
+        "Score: 5 stars out of ten",
+        "Score: 5 von 100",
+        "Score: 5 / 100",
+        "Score: 5 %",
+        "Score: 5 percent",
     ],
 )
 def test_what_is_no_score_is_unparsed(text: str) -> None:
     assert read_score(text, RUBRIC) == UNPARSED
     assert read_score(text, RUBRIC, tokens=[token(text)] if text else []) == UNPARSED
+
+
+@pytest.mark.parametrize("text", ["Score: " + "9" * 5000, "Score: 5/" + "5" * 5000, "Score: " + "0" * 5000 + "5"])
+@pytest.mark.parametrize("finish_reason", ["stop", "length"])
+def test_a_number_too_long_to_be_one_is_unparsed(text: str, finish_reason: str) -> None:
+    assert read_score(text, RUBRIC, finish_reason=finish_reason) == UNPARSED
+    assert read_score(text, RUBRIC, tokens=[token(text)], finish_reason=finish_reason) == UNPARSED
 
 
 def test_a_number_of_several_digits_beside_logprobs_is_not_read_as_its_first_digit() -> None:
