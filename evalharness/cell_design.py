@@ -20,6 +20,7 @@ from evalharness.stopping import (
     stopping_by_design,
     wedge_levels,
 )
+from golden_sets.records import SetKind
 
 RateSource = Literal["incumbent", "policy", "assumed", "none"]
 
@@ -43,7 +44,7 @@ class CellDesign:
     level: float = ASSUMED_LEVEL
     """For a margin: the rate of either arm."""
     labels: int = 0
-    """Labels that correct the judge: of the sample for a margin, of all sets of that kind for a floor."""
+    """Labels of the sample, which correct the judge."""
 
     @property
     def sized(self) -> bool:
@@ -69,6 +70,17 @@ class CellDesign:
         if requirement.purpose == "floor" and requirement.basis == "sample":
             return JudgedFloor(self.judge, limit, self.rate, requirement.alpha)
         return None
+
+    @property
+    def corrects_rate(self) -> bool:
+        """Whether labels of its own answers correct a judged rate of one arm."""
+        requirement = self.requirement
+        return (
+            self.judge is not None
+            and requirement.set_kind is SetKind.GOLDEN
+            and requirement.basis == "sample"
+            and requirement.purpose in ("floor", "ceiling")
+        )
 
     def fixed_size(self) -> CellSize:
         """Prompts, and labels, in a plan with a single look.

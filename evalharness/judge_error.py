@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Literal
@@ -10,10 +11,11 @@ from typing import Literal
 from scipy import stats
 
 from evalharness.statistics import (
-    labels_for_limit,
+    labels_for_labelled_limit,
     labels_for_margin,
     power_for_judged_limit,
     power_for_judged_margin,
+    power_for_labelled_limit,
     proportion_lower,
 )
 
@@ -25,6 +27,8 @@ ASSUMED_POSITIVES = 100
 """Labelled events (positive controls) that a judge's sensitivity is assumed to rest on, where the project has none."""
 _QUANTILES = tuple((2 * part + 1) / 18 for part in range(9))
 _GROWTH = 1.02
+_LEAST_LABELLED = 30
+"""Answers of a judged rate that are all labelled, at least."""
 _MOST_GROWN = 50.0
 """A judge that takes more prompts than this many times the unjudged size is of no use."""
 
@@ -108,24 +112,27 @@ class JudgedFloor:
     alpha: float
 
     def power(self, n: int, labels: int) -> float:
-        """Power with ``n`` judged answers, and ``labels`` labelled ones of that kind of set."""
-        return _floor_power(self, n, labels)
+        """Power with ``n`` judged answers of which ``labels`` are labelled."""
+        return _floor_power(self, n, min(n, labels))
 
     def size(self, unjudged: int, power: float) -> tuple[int, int]:
-        """Fewest answers, with the labels that they take; (0, 0): the judge shows too little.
+        """Answers, with the labels that they take; (0, 0): no number is enough.
 
-        At most as many are labelled as are judged.
+        With every answer labelled nearly as few would do as without a judge, who then saves nothing. So there are as
+        many answers as Rogan and Gladen's bound takes, and of these a part is labelled; every one where that bound
+        takes too many (a judge near chance, failures too rare to measure its specificity).
         """
-        low, high = unjudged - 1, unjudged
-        while self.power(high, high) < power:
-            low, high = high, 2 * high
-            if high > _MOST_GROWN * unjudged:
-                return 0, 0
-        while high - low > 1:
-            middle = (low + high) // 2
-            low, high = (low, middle) if self.power(middle, middle) >= power else (middle, high)
-        labels = labels_for_limit(
-            high,
+        n = _fewest(unjudged, lambda n: _known_power(self, n) >= power)
+        n = n or _fewest(max(unjudged, _LEAST_LABELLED), lambda n: self.power(n, n) >= power)
+        if n == 0:
+            return 0, 0
+        labels = self.labels(n, power)
+        return n, n if labels is None else labels
+
+    def labels(self, n: int, power: float) -> int | None:
+        """Labels that ``n`` judged answers take; None: too few answers."""
+        return labels_for_labelled_limit(
+            n,
             self.floor,
             self.rate,
             sensitivity=self.judge.sensitivity,
@@ -134,7 +141,19 @@ class JudgedFloor:
             alpha=self.alpha,
             power=power,
         )
-        return high, high if labels is None else labels
+
+
+def _fewest(least: int, enough: Callable[[int], bool]) -> int:
+    """Fewest answers from ``least`` up that are enough; 0: too many."""
+    low, high = least - 1, least
+    while not enough(high):
+        low, high = high, 2 * high
+        if high > _MOST_GROWN * least:
+            return 0
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if enough(middle) else (middle, high)
+    return high
 
 
 @lru_cache(maxsize=4096)
@@ -157,16 +176,25 @@ def _margin_power(what: JudgedDifference, n: int, labels: int) -> float:
 
 
 @lru_cache(maxsize=4096)
-def _floor_power(what: JudgedFloor, n: int, labels: int) -> float:
-    passing = labels * what.rate
+def _known_power(what: JudgedFloor, n: int) -> float:
+    """Power of Rogan and Gladen's bound with ``n`` answers and as many labels."""
+    passing, judge = n * what.rate, what.judge
     return power_for_judged_limit(
         n,
         what.floor,
         what.rate,
-        what.judge.sensitivity,
-        what.judge.specificity,
+        judge.sensitivity,
+        judge.specificity,
         passing,
-        labels - passing,
+        n - passing,
         direction="floor",
         alpha=what.alpha,
+    )
+
+
+@lru_cache(maxsize=4096)
+def _floor_power(what: JudgedFloor, n: int, labels: int) -> float:
+    judge = what.judge
+    return power_for_labelled_limit(
+        n, labels, what.floor, what.rate, judge.sensitivity, judge.specificity, direction="floor", alpha=what.alpha
     )

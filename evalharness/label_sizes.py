@@ -9,6 +9,10 @@ from dataclasses import dataclass, field
 LEAST_LABELS = 50
 """Answers of each set and arm that are labelled at least, where a judge scores them."""
 
+LEAST_OWN_LABELS = 30
+"""Labels that a judged rate of a cell is planned with at least: a random draw of so many hardly ever leaves it with
+fewer than the 20 that correct it."""
+
 
 @dataclass
 class LabelNeeds:

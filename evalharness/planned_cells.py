@@ -15,7 +15,7 @@ from evalharness.allocating import Allocation, Draw
 from evalharness.cell_design import CellDesign
 from evalharness.cell_sizes import CellSize, least, size_for
 from evalharness.judge_error import JudgedFloor, JudgeError
-from evalharness.label_sizes import LabelNeeds
+from evalharness.label_sizes import LEAST_OWN_LABELS, LabelNeeds
 from evalharness.plan import PlannedCell, PlannedSet, Requirement
 from evalharness.plan_inputs import Expected, PlanInputs
 from evalharness.statistics import power_for_limit
@@ -99,7 +99,7 @@ def cells_for(
         if cell.basis == "requests" and cell.n:
             allocation.extend(draft.draw, cell.n)
     asked = allocation.by_set(allocation.counts)
-    labels = _labels(drafts, sized, asked, inputs)
+    labels = _labels(drafts, sized, allocation, asked, inputs)
     cells = [
         _calibrating(draft, cell, size, labels)
         if draft.measures_judge
@@ -140,18 +140,36 @@ def _sized(draft: Draft, power: float, inputs: PlanInputs) -> tuple[PlannedCell,
 
 
 def _labels(
-    drafts: Sequence[Draft], sized: Sequence[tuple[PlannedCell, CellSize]], asked: Mapping[str, int], inputs: PlanInputs
+    drafts: Sequence[Draft],
+    sized: Sequence[tuple[PlannedCell, CellSize]],
+    allocation: Allocation,
+    asked: Mapping[str, int],
+    inputs: PlanInputs,
 ) -> dict[str, int]:
     """Labels per arm of each set that a judge scores."""
     needs = LabelNeeds()
     for draft, (cell, size) in zip(drafts, sized, strict=True):
         short = cell.n < cell.n_wanted or cell.n_available < cell.n_wanted
-        if cell.purpose == "margin" and size.labels:
+        if draft.design.corrects_rate:
+            needs.share(draft.judged, 1.0 if short else _share_of_rate(draft, cell, size, allocation))
+        elif cell.purpose == "margin" and size.labels:
             needs.share(draft.judged, 1.0 if short else size.labels / size.n)
         elif size.labels:
             needs.count(draft.judged, size.labels)
     judged = {name for draft in drafts for name in draft.judged}
     return needs.labels({name: asked[name] for name in asked if name in judged}, inputs.labels_per_arm)
+
+
+def _share_of_rate(draft: Draft, cell: PlannedCell, size: CellSize, allocation: Allocation) -> float:
+    """The share of a judged rate's answers that must be labelled: the more answers, the fewer labels it takes."""
+    there = allocation.reach(draft.draw)
+    n = there if cell.n_wanted == 0 else min(there, max(cell.n, _certain(draft.design, cell, size)))
+    share = LEAST_OWN_LABELS / max(1, n)
+    corrected = draft.design.corrected
+    if isinstance(corrected, JudgedFloor) and size.labels and cell.power_wanted is not None:
+        once = max(size.n, n * size.n // cell.n_wanted)  # of a plan with a single look
+        share = max(share, (corrected.labels(once, cell.power_wanted) or size.labels) / once)
+    return share
 
 
 def _settled(
@@ -171,11 +189,7 @@ def _settled(
     own = 0
     if design.corrected is not None:
         taken = allocation.by_set(allocation.taken(draft.draw, n))
-        together = isinstance(design.corrected, JudgedFloor)
-        own = sum(
-            labels[name] if together else math.floor(labels[name] * taken[name] / max(1, asked[name]))
-            for name in draft.judged
-        )
+        own = sum(math.floor(labels[name] * taken[name] / max(1, asked[name])) for name in draft.judged)
         design = design.with_labels(own)
     missing = None
     if cell.n_available < cell.n_wanted:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -17,9 +17,17 @@ from evalharness.evidence import Calibration, Estimate
 from evalharness.judge_error import JudgeError
 from evalharness.metrics import Calibrations, Measurement
 from evalharness.metrics.calibrated import fitting, flipped_on, missing_labels, scored_by_judge
+from evalharness.metrics.own_labels import MIN_OWN_LABELS, OwnLabels
 from evalharness.metrics.paired import MIN_LABELLED_PAIRS
 from evalharness.outcomes import OutcomeTable
-from evalharness.statistics import labels_for_limit, labels_for_margin, proportion_lower, proportion_upper, youden_lower
+from evalharness.statistics import (
+    labels_for_labelled_limit,
+    labels_for_limit,
+    labels_for_margin,
+    proportion_lower,
+    proportion_upper,
+    youden_lower,
+)
 from evalharness.statistics.corrected import MINIMUM_LABELS_PER_CLASS
 from gates.policy import Check
 from golden_sets.errors import InputError
@@ -79,7 +87,7 @@ def label_advice(
         return _of_pairs(check, measurement, estimate, rows, known, alpha)
     if check.is_safety:
         return _of_controls(check, measurement, candidate, known, alpha) if check.test == "ceiling" else None
-    return _of_rate(check, estimate, candidate, known, alpha)
+    return _of_rate(check, estimate, candidate, known, calibrations, alpha)
 
 
 @dataclass(frozen=True)
@@ -105,6 +113,19 @@ class _Judge:
         labels = known.positives + known.negatives
         return cls(sensitivity, specificity, labels, known.positives / labels, "")
 
+    @classmethod
+    def on(cls, answers: OutcomeTable) -> _Judge | None:
+        """The same from the labels of these answers; None where they show too little of either outcome."""
+        labels = answers.numbers("label")
+        drawn = ~np.isnan(labels) & ~np.isnan(answers.numbers("label_p")) & ~np.isnan(answers.numbers("outcome"))
+        true, seen = labels[drawn] >= 0.5, answers.numbers("outcome")[drawn] >= 0.5
+        weights = 1.0 / answers.numbers("label_p")[drawn]
+        if not true.any() or true.all():
+            return None
+        sensitivity = float(np.average(seen[true], weights=weights[true]))
+        specificity = float(np.average(~seen[~true], weights=weights[~true]))
+        return cls(sensitivity, specificity, true.size, float(np.average(true, weights=weights)), "")
+
     @property
     def youden(self) -> float:
         return self.sensitivity + self.specificity - 1
@@ -127,13 +148,22 @@ class _Judge:
 
 
 def _of_rate(
-    check: Check, estimate: Estimate, candidate: OutcomeTable, known: Calibration | None, alpha: float
+    check: Check,
+    estimate: Estimate,
+    candidate: OutcomeTable,
+    known: Calibration | None,
+    calibrations: Calibrations,
+    alpha: float,
 ) -> Advice | None:
     """Labels for the corrected rate of one arm."""
+    answers = candidate.take(scored_by_judge(candidate))
+    drawn = OwnLabels.of(answers, scored_by_judge(answers))
+    if drawn.decide("candidate", calibrations):
+        return _of_own_labels(check, estimate, answers, len(drawn), known, alpha)
     judge = _Judge.of(known)
     if judge.youden <= 0:
         return None  # the estimate itself says that no number would help
-    said = candidate.take(scored_by_judge(candidate)).numbers("outcome")
+    said = answers.numbers("outcome")
     n, bound = said.size, estimate.low if check.test == "floor" else estimate.high
     rate = judge.truth(float(np.nanmean(said))) if estimate.value is None else estimate.value
     least = judge.to_correct(alpha)
@@ -162,6 +192,44 @@ def _of_rate(
     if prompts > n:
         return _both(prompts - n, wanted, judge, "labelled answers", there=judge.labels)
     return _labels(wanted, judge) if bound is None or wanted > judge.labels else None
+
+
+def _of_own_labels(
+    check: Check, estimate: Estimate, answers: OutcomeTable, there: int, known: Calibration | None, alpha: float
+) -> Advice | None:
+    """Labels of these very answers: those there are correct the rate, and show how often the judge errs on them."""
+    n, bound = len(answers), estimate.low if check.test == "floor" else estimate.high
+    judge = _Judge.on(answers) or _Judge.of(known)
+    if judge.youden <= 0:
+        judge = _Judge(0.5, 0.5, there, judge.share, judge.assumed)  # labels alone decide
+    judge = replace(judge, labels=there)
+    rate = estimate.value
+    if rate is None:
+        said = float(np.nanmean(answers.numbers("outcome")))
+        rate = judge.truth(said) if judge.youden > 0 else said
+    if not (rate > check.limit if check.test == "floor" else rate < check.limit):
+        return _labels(min(n, MIN_OWN_LABELS), judge) if bound is None and there < min(n, MIN_OWN_LABELS) else None
+    direction: Literal["floor", "ceiling"] = "floor" if check.test == "floor" else "ceiling"
+
+    def labels_with(prompts: int) -> int | None:
+        return labels_for_labelled_limit(
+            prompts,
+            check.limit,
+            rate,
+            sensitivity=judge.sensitivity,
+            specificity=judge.specificity,
+            direction=direction,
+            alpha=alpha,
+            power=POWER,
+        )
+
+    prompts, labels = _fewest(n, labels_with)
+    wanted = max(labels, MIN_OWN_LABELS)
+    if not prompts:
+        return _too_close(judge)
+    if prompts > n:
+        return _both(prompts - n, wanted, judge, "labelled answers", there=there)
+    return _labels(min(n, wanted), judge) if wanted > there else None
 
 
 def _of_pairs(

@@ -3,7 +3,8 @@
 How missing values are treated (every prompt has an outcome):
 
 * pass rate: a failed request of the candidate is not a pass, one of the incumbent is a pass; an unscored answer takes
-  the worst value in the lower bound and the best in the upper one;
+  the worst value in the lower bound and the best in the upper one. Where a judge scored, labels of the same arm's
+  answers in the same cell correct it: what it gets wrong elsewhere, or on the other arm, says little about them;
 * safety rates: an unscored or unresolved flagged answer counts against the candidate; a failed request makes the cell
   incomplete, and an incomplete cell cannot pass;
 * reliability: client errors are left out, every other error counts.
@@ -20,6 +21,7 @@ from evalharness.evidence import Calibration
 from evalharness.metrics.calibrated import Calibrations, calibration_for, scored_by_judge
 from evalharness.metrics.catalogue import MetricSpec
 from evalharness.metrics.measurement import IntervalAt, Measurement, once, prepared, two_bounds
+from evalharness.metrics.own_labels import OwnLabels
 from evalharness.outcomes import Arm, Codes, Floats, Mask, OutcomeTable
 from evalharness.statistics import (
     Interval,
@@ -42,19 +44,31 @@ def filled_outcomes(table: OutcomeTable, arm: Arm, unscored: float) -> Floats:
 
 
 def pass_rate(spec: MetricSpec, table: OutcomeTable, arm: Arm, calibrations: Calibrations) -> Measurement:
-    """The share of prompts answered well enough, corrected for the judge's error where a judge scored them."""
+    """The share of prompts answered well enough, corrected for the judge's error where a judge scored them.
+
+    Labels drawn from these very answers correct it by prediction-powered inference. Where the arm's answers were never
+    drawn for labelling (imported outcomes), the judge's measured error does, by Rogan and Gladen's formula.
+    """
     failed = table.failed()
     unscored = np.isnan(table.numbers("outcome")) & ~failed
     clusters = table.clusters()
     judged = scored_by_judge(table)
-    calibration, lacking = calibration_for(calibrations, SetKind.GOLDEN, table)
+    labels = OwnLabels.of(table, judged)
+    own = labels.decide(arm, calibrations)
+    calibration, lacking = (
+        (None, labels.lacking(calibrations)) if own else calibration_for(calibrations, SetKind.GOLDEN, table)
+    )
 
     def at(fill: float) -> IntervalAt:
         values = filled_outcomes(table, arm, fill)
-        if calibration is None:
+        if own:
+            corrected = labels.interval(values, clusters)
+        elif calibration is not None:
+            corrected = _by_measured_error(values[judged] > 0.0, clusters[judged], calibration)
+        else:
             return _plain(values, clusters)
         known = _plain(values[~judged & ~failed], clusters[~judged & ~failed])
-        return _corrected(values, judged, failed, clusters, calibration, known)
+        return _beside(values, judged, failed, corrected, known)
 
     return Measurement(
         metric=spec.name,
@@ -179,20 +193,11 @@ def _plain(values: Floats, clusters: Codes) -> IntervalAt:
     return prepared(lambda: ClusteredProportion.of(values, clusters).interval)
 
 
-def _corrected(
-    values: Floats, judged: Mask, failed: Mask, clusters: Codes, calibration: Calibration, known: IntervalAt
-) -> IntervalAt:
-    """Rogan-Gladen on the judged answers, beside answers that need no correction and failed requests.
+def _by_measured_error(passes: Mask, clusters: Codes, calibration: Calibration) -> IntervalAt:
+    """Rogan-Gladen on judged answers."""
+    sample = once(lambda: ClusteredProportion.of(passes, clusters))
 
-    Parts are pooled by their share of the rows. Where there are both judged and otherwise scored answers, alpha is
-    split between their bounds (Bonferroni); a failed request is certain and only shifts the rate.
-    """
-    n, certain = values.size, float(values[failed].sum()) / values.size
-    answers, broken = int(judged.sum()), int(failed.sum())
-    sample = once(lambda: ClusteredProportion.of(values[judged] > 0.0, clusters[judged]))
-    mixed = bool((~judged & ~failed).any())
-
-    def judged_at(confidence: float, side: Side) -> Interval:
+    def interval(confidence: float, side: Side) -> Interval:
         positives, size = _effective_counts(sample(), confidence)
         found = corrected_rate_interval(
             positives,
@@ -204,11 +209,24 @@ def _corrected(
             confidence=confidence,
             side=side,
         )
-        return _of_clusters(found, answers, size)
+        return _of_clusters(found, passes.size, size)
+
+    return interval
+
+
+def _beside(values: Floats, judged: Mask, failed: Mask, corrected: IntervalAt, known: IntervalAt) -> IntervalAt:
+    """The corrected rate of judged answers beside answers that need no correction and failed requests.
+
+    Parts are pooled by their share of the rows. Where there are both judged and otherwise scored answers, alpha is
+    split between their bounds (Bonferroni); a failed request is certain and only shifts the rate.
+    """
+    n, certain = values.size, float(values[failed].sum()) / values.size
+    answers, broken = int(judged.sum()), int(failed.sum())
+    mixed = bool((~judged & ~failed).any())
 
     def interval(confidence: float, side: Side) -> Interval:
         each = (1 + confidence) / 2 if mixed else confidence
-        parts = [(answers / n, judged_at(each, side))]
+        parts = [(answers / n, corrected(each, side))]
         if mixed:
             parts.append((1 - (answers + broken) / n, known(each, side)))
 

@@ -72,6 +72,7 @@ from evalharness.statistics.sizing_judged import (
     power_for_judged_limit,
     power_for_judged_margin,
 )
+from evalharness.statistics.sizing_own_labels import labels_for_labelled_limit, power_for_labelled_limit
 from evalharness.statistics.tango import paired_lower, paired_upper, tango_z
 from evalharness.statistics.violations import violation_lower, violation_upper, violation_upper_bound
 
@@ -111,6 +112,7 @@ __all__ = [
     "holm",
     "inflation",
     "kappa_interval",
+    "labels_for_labelled_limit",
     "labels_for_limit",
     "labels_for_margin",
     "limit_at_looks",
@@ -130,6 +132,7 @@ __all__ = [
     "pairwise_agreement_interval",
     "power_for_judged_limit",
     "power_for_judged_margin",
+    "power_for_labelled_limit",
     "power_for_limit",
     "power_for_limit_at_looks",
     "power_for_margin",

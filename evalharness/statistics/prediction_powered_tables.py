@@ -1,4 +1,4 @@
-"""Prediction-powered bounds of paired differences from tables of counts, many at once: what a simulation needs.
+"""Prediction-powered bounds of paired differences and rates from tables of counts, many at once: for simulations.
 
 The formulas are those of `prediction_powered` (see `power_tuning`); prompts that differ in nothing share an entry.
 """
@@ -63,23 +63,33 @@ def ppi_paired_bound(
     return np.asarray(np.where(enough, bound, np.nan), dtype=np.float64)
 
 
-_DIFFERENCES = np.array([-1.0, 0.0, 1.0])
+_DIFFERENCES = (-1.0, 0.0, 1.0)
 
 
-def table_contributions(rest: Vector, table: Vector, shape: tuple[int, ...]) -> Contributions:
-    """Contributions by kind of prompt, three without a label and nine with one, for tables as in `ppi_paired_bound`."""
-    judged, truth = np.repeat(_DIFFERENCES, 3), np.tile(_DIFFERENCES, 3)
-    cells = np.broadcast_to(table.reshape(*table.shape[:-2], 9), (*shape, 9))
-    rest = np.broadcast_to(rest, (*shape, 3))
+def table_contributions(
+    rest: Vector, table: Vector, shape: tuple[int, ...], values: tuple[float, ...] = _DIFFERENCES
+) -> Contributions:
+    """Contributions by kind of prompt, for tables as in `ppi_paired_bound`.
+
+    Args:
+        rest: shape (..., k), prompts without a label by judged value.
+        table: shape (..., k, k), labelled prompts by judged and by true value.
+        shape: what both are broadcast to, less the axes of values.
+        values: the k values: differences, or 0 and 1 for rates.
+    """
+    k, worth = len(values), np.array(values)
+    judged, truth = np.repeat(worth, k), np.tile(worth, k)
+    cells = np.broadcast_to(table.reshape(*table.shape[:-2], k * k), (*shape, k * k))
+    rest = np.broadcast_to(rest, (*shape, k))
     labels = np.maximum(cells.sum(axis=-1, keepdims=True), 1.0)
     total = labels + rest.sum(axis=-1, keepdims=True)
     judged_labelled, true_mean = cells @ judged, cells @ truth
     judged_labelled, true_mean = judged_labelled[..., None] / labels, true_mean[..., None] / labels
-    judged_mean = ((rest @ _DIFFERENCES)[..., None] + judged_labelled * labels) / total
+    judged_mean = ((rest @ worth)[..., None] + judged_labelled * labels) / total
     of_labelled = (judged - judged_mean) / total - (judged - judged_labelled) / labels
     return Contributions(
         truth=np.concatenate([np.zeros_like(rest), (truth - true_mean) / labels], axis=-1),
-        judge=np.concatenate([(_DIFFERENCES - judged_mean) / total, of_labelled], axis=-1),
+        judge=np.concatenate([(worth - judged_mean) / total, of_labelled], axis=-1),
         multiplicity=np.concatenate([rest, cells], axis=-1),
         truth_mean=true_mean[..., 0],
         judged_gap=(judged_mean - judged_labelled)[..., 0],

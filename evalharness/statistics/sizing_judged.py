@@ -99,7 +99,7 @@ def labels_for_limit(
             n, edge, true, sensitivity, specificity, passing, labels - passing, direction=direction, alpha=alpha
         )
 
-    return _fewest(n, power, reached)
+    return fewest_labels(n, power, reached)
 
 
 def power_for_judged_margin(
@@ -184,10 +184,10 @@ def labels_for_margin(
             true_difference=true_difference, alpha=alpha,
         )  # fmt: skip
 
-    return _fewest(n, power, reached)
+    return fewest_labels(n, power, reached)
 
 
-def _fewest(most: int, power: float, reached: Callable[[int], float]) -> int | None:
+def fewest_labels(most: int, power: float, reached: Callable[[int], float]) -> int | None:
     """Smallest count up to ``most`` whose power is enough; power rises with the count."""
     if most < 1:
         raise InputError("n must be at least 1")

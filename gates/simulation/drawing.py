@@ -44,6 +44,10 @@ class Drawn:
     """Shape (3, marks, releases): unlabelled prompts by the difference that the judge sees."""
     labelled: Mapping[Arm, NDArray[np.int32]]
     """Shape (3, 3, marks, releases): labelled prompts by the difference that the judge sees and the true one."""
+    unlabelled_seen: NDArray[np.int32]
+    """Shape (2, marks, releases): the candidate's unlabelled answers without and with the event that the judge sees."""
+    labelled_seen: NDArray[np.int32]
+    """Shape (2, 2, marks, releases): its labelled answers by what the judge sees and by the truth, no before yes."""
     calibration: NDArray[np.int32]
     """Shape (4, marks, releases): labelled answers of candidate and incumbent with the event, of these seen by the
     judge, without the event, of these not seen by it."""
@@ -111,6 +115,8 @@ def draw(
         confirmed=total(plain.seen[0] & plain.true[0], states.seen[0] & states.true[0]),
         unlabelled={} if judge is None else {arm: _by_difference(counts, plain, k) for k, arm in others},
         labelled={} if judge is None else {arm: _by_differences(labelled_counts, states, k) for k, arm in others},
+        unlabelled_seen=_by_events(counts, plain.seen[0]),
+        labelled_seen=np.stack([_by_events(labelled_counts, states.true[0], among=m) for m in _no_yes(states.seen[0])]),
         calibration=_calibration(labelled_counts, states, labelled_arms),
     )
 
@@ -207,6 +213,17 @@ def _by_differences(counts: NDArray[np.int32], states: _States, other: int) -> N
             for f in DIFFERENCES
         ]
     )
+
+
+def _no_yes(event: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    return ~event, event
+
+
+def _by_events(
+    counts: NDArray[np.int32], event: NDArray[np.bool_], among: NDArray[np.bool_] | bool = True
+) -> NDArray[np.int32]:
+    """Counts without and with an event, shape (2, marks, releases)."""
+    return np.stack([counts[mask & among].sum(axis=0, dtype=np.int32) for mask in _no_yes(event)])
 
 
 def _calibration(counts: NDArray[np.int32], states: _States, arms: Sequence[int]) -> NDArray[np.int32]:

@@ -8,24 +8,30 @@ from functools import cached_property
 import numpy as np
 
 from evalharness.metrics.paired import MIN_LABELLED_PAIRS
-from evalharness.statistics import corrected_rate_bound, violation_upper_bound
+from evalharness.statistics import violation_upper_bound
 from evalharness.statistics.interval import OneSide
 from evalharness.statistics.power_tuning import Tuned, guarded_bound, power_tuned
 from evalharness.statistics.prediction_powered_tables import table_contributions
-from gates.checking import LABELS_TO_FAIL
 from gates.simulation.bounds import Direction, Floats, Integers, Levels, Mask, column, distinct, most_to_fail
+
+DIFFERENCES = (-1.0, 0.0, 1.0)
+RATES = (0.0, 1.0)
 
 
 @dataclass(frozen=True)
-class JudgedDifferenceBound:
-    """Prediction-powered bounds of the same, on judged outcomes with labels."""
+class PoweredBound:
+    """Prediction-powered bounds of judged outcomes with labels: differences, or the rate of one arm."""
 
     unlabelled: Integers
-    """Shape (releases, 3)."""
+    """Shape (releases, k): prompts without a label by judged value."""
     labelled: Integers
-    """Shape (releases, 3, 3)."""
+    """Shape (releases, k, k): labelled prompts by judged and by true value."""
     limit: float
     direction: Direction
+    values: tuple[float, ...] = DIFFERENCES
+    """The k values."""
+    least: int = MIN_LABELLED_PAIRS
+    """Labels without which there is no bound."""
 
     def clears(self, alphas: Levels) -> Mask:
         """The near bound is on the passing side of the limit."""
@@ -37,9 +43,9 @@ class JudgedDifferenceBound:
 
     def exists(self, _alpha: float) -> Mask:
         """With enough labels."""
-        return np.asarray(self._labels >= MIN_LABELLED_PAIRS)
+        return np.asarray(self._labels >= self.least)
 
-    def among(self, releases: Mask) -> JudgedDifferenceBound:
+    def among(self, releases: Mask) -> PoweredBound:
         """The same check in some of the releases."""
         return replace(self, unlabelled=self.unlabelled[releases], labelled=self.labelled[releases])
 
@@ -50,7 +56,8 @@ class JudgedDifferenceBound:
     @cached_property
     def _estimate(self) -> Tuned:
         rest, table = self.unlabelled.astype(np.float64), self.labelled.astype(np.float64)
-        return power_tuned(table_contributions(rest, table, self._labels.shape), squared_shares=1 / self._counted)
+        contributions = table_contributions(rest, table, self._labels.shape, self.values)
+        return power_tuned(contributions, squared_shares=1 / self._counted)
 
     @property
     def _counted(self) -> Integers:
@@ -59,43 +66,6 @@ class JudgedDifferenceBound:
     def _bound(self, alphas: Floats, *, near: bool) -> Floats:
         side, n = _side(self.direction, near=near), self._counted
         return np.where(self.exists(0.5), guarded_bound(self._estimate, n, n, confidence=1 - alphas, side=side), np.nan)
-
-
-@dataclass(frozen=True)
-class JudgedRateBound:
-    """Rogan-Gladen bounds of a pass rate behind a judge."""
-
-    positives: Integers
-    n: int
-    calibration: Integers
-    """Shape (4, releases): labelled passes, of these seen; labelled failures, of these seen."""
-    limit: float
-    direction: Direction
-
-    def clears(self, alphas: Levels) -> Mask:
-        """The near bound is on the passing side of the limit."""
-        return _beyond(self._bound(column(alphas), near=True), self.limit, above=self.direction == "floor")
-
-    def violates(self, alpha: float) -> Mask:
-        """The far bound is on the failing side, and there are labels enough to call that a failure."""
-        passes, _, failures, _ = self.calibration
-        beyond = _beyond(self._bound(np.asarray(alpha), near=False), self.limit, above=self.direction == "ceiling")
-        return np.asarray(beyond & (np.minimum(passes, failures) >= LABELS_TO_FAIL))
-
-    def exists(self, alpha: float) -> Mask:
-        """Where the judge is shown to be better than chance; with few labels it never is."""
-        return ~np.isnan(self._bound(np.asarray(alpha), near=True))
-
-    def among(self, releases: Mask) -> JudgedRateBound:
-        """The same check in some of the releases."""
-        return replace(self, positives=self.positives[releases], calibration=self.calibration[:, releases])
-
-    def _bound(self, alphas: Floats, *, near: bool) -> Floats:
-        passes, seen, failures, refused = self.calibration
-        side = _side(self.direction, near=near)
-        return corrected_rate_bound(
-            self.positives, self.n, seen, passes, refused, failures, confidence=1 - alphas, side=side
-        )
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evalharness.judge_error import JudgeError
+from evalharness.metrics.own_labels import MIN_OWN_LABELS
 from evalharness.outcomes import Arm
 from evalharness.statistics import design_for, look_alphas
+from evalharness.statistics.prediction_powered import MINIMUM_LABELLED_UNITS
 from gates.policy import Check
 from gates.simulation.assumptions import COST_VARIATION, Assumptions
 from gates.simulation.bounds import (
@@ -24,7 +26,7 @@ from gates.simulation.bounds import (
     RatioBound,
 )
 from gates.simulation.drawing import Drawn, draw
-from gates.simulation.judged_bounds import JudgedDifferenceBound, JudgedRateBound, ViolationBound
+from gates.simulation.judged_bounds import RATES, PoweredBound, ViolationBound
 from gates.simulation.layout import LaidCheck, Layout
 from gates.simulation.stopping import LookLevels
 from gates.simulation.worlds import World
@@ -95,7 +97,7 @@ class Sampler:
         total = 0
         for stratum, arms in zip(self.layout.strata, self._arms, strict=True):
             others = len(arms) - 1
-            counts = 2 + 3 * others + (0 if self.judge_of(stratum.kind) is None else 4 + 12 * others)
+            counts = 2 + 3 * others + (0 if self.judge_of(stratum.kind) is None else 10 + 12 * others)
             total += 4 * counts * stratum.marks.size
         return total
 
@@ -140,17 +142,25 @@ class Sampler:
                 return [BinomialBound(k, n, check.limit) for k, n in zip(events, sizes, strict=True)]
             return [BinomialBound(n - k, n, 1 - check.limit) for k, n in zip(events, sizes, strict=True)]
         if kind is SetKind.GOLDEN:
-            events = _at_looks(laid, [drawn[s].events["candidate"] for s in laid.strata])
+            seen = _at_looks(laid, [drawn[s].unlabelled_seen.swapaxes(0, 1) for s in laid.strata])
+            known = _at_looks(laid, [np.moveaxis(drawn[s].labelled_seen, 2, 0) for s in laid.strata])
             return [
-                JudgedRateBound(k, n, self.calibration(kind, drawn, look), check.limit, _direction(check))
-                for look, (k, n) in enumerate(zip(events, sizes, strict=True))
+                PoweredBound(
+                    np.moveaxis(u, -1, 0),
+                    np.moveaxis(x, -1, 0),
+                    check.limit,
+                    _direction(check),
+                    values=RATES,
+                    least=max(MINIMUM_LABELLED_UNITS, min(MIN_OWN_LABELS, n)),
+                )
+                for u, x, n in zip(seen, known, sizes, strict=True)
             ]
         confirmed = _at_looks(laid, [drawn[s].confirmed for s in laid.strata])
         bounds: list[Bound] = []
         for look, (k, n) in enumerate(zip(confirmed, sizes, strict=True)):
             labelled = self.calibration(kind, drawn, look)
-            found, known = labelled[1] + controls[kind], labelled[0] + judge.positives
-            bounds.append(ViolationBound(k, n, found, known, check.limit))
+            found, events = labelled[1] + controls[kind], labelled[0] + judge.positives
+            bounds.append(ViolationBound(k, n, found, events, check.limit))
         return bounds
 
     def _differences(self, laid: LaidCheck, drawn: Sequence[Drawn]) -> list[Bound]:
@@ -166,7 +176,7 @@ class Sampler:
         rest = _at_looks(laid, [drawn[s].unlabelled[arm].swapaxes(0, 1) for s in laid.strata])
         table = _at_looks(laid, [np.moveaxis(drawn[s].labelled[arm], 2, 0) for s in laid.strata])
         return [
-            JudgedDifferenceBound(np.moveaxis(u, -1, 0), np.moveaxis(x, -1, 0), check.limit, _direction(check))
+            PoweredBound(np.moveaxis(u, -1, 0), np.moveaxis(x, -1, 0), check.limit, _direction(check))
             for u, x in zip(rest, table, strict=True)
         ]
 

@@ -144,5 +144,5 @@ def method_of(layout: Layout, laid: LaidCheck, assumptions: Assumptions) -> str:
     if laid.check.compares:
         return "ppi-paired" if judged else "paired"
     if judged:
-        return "rogan-gladen" if kind is SetKind.GOLDEN else "violation-upper"
+        return "ppi" if kind is SetKind.GOLDEN else "violation-upper"
     return "clopper-pearson"

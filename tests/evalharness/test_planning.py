@@ -12,10 +12,12 @@ import pytest
 from evalharness.allocating import DeclaredWeight
 from evalharness.cell_sizes import LARGEST_EXACT_SIZE
 from evalharness.drawing import sample_of
-from evalharness.judge_error import JudgeError
+from evalharness.judge_error import JudgedFloor, JudgeError
+from evalharness.label_sizes import LEAST_OWN_LABELS
 from evalharness.plan import LatencyLoad, Looks, Plan, Requirement
 from evalharness.planning import PlanInputs, RateSource, joint_power, make_plan, naive_total
 from evalharness.statistics import (
+    power_for_labelled_limit,
     power_for_limit,
     size_for_half_width,
     size_for_limit,
@@ -287,6 +289,30 @@ class TestStages:
 
 
 class TestJudges:
+    def test_every_judged_floor_gets_the_labels_of_its_own_cell(self) -> None:
+        cells = [requirement(f"floor/{t}", cell={"tier": t}) for t in ("easy", "hard")]
+        made = plan([GOLDEN], cells, {"floor/easy": 0.99, "floor/hard": 0.88}, labels_per_arm=None, **judged("golden"))
+        for cell in made.cells:
+            assert cell.labels >= LEAST_OWN_LABELS, cell.check
+        hard = made.by_check["floor/hard"]
+        power = power_for_labelled_limit(hard.n, hard.labels, 0.8, 0.88, 0.9, 0.9, direction="floor")
+        assert power == pytest.approx(hard.power, abs=1e-6)
+        assert power >= 0.79
+
+    @pytest.mark.parametrize("error", [JudgeError(), JudgeError(0.99, 0.99), JudgeError(0.5, 0.5)])
+    def test_a_judged_floor_takes_fewer_labels_of_more_answers_unless_the_judge_is_blind(
+        self, error: JudgeError
+    ) -> None:
+        floor = JudgedFloor(error, 0.8, 0.87, 0.05)
+        n, labels = floor.size(size_for_limit(0.8, 0.87, direction="floor"), 0.8)
+        more = floor.labels(3 * n, 0.8)
+        assert more is not None
+        assert floor.power(n, labels) >= 0.8
+        if error.sensitivity == 0.5:
+            assert labels == more > 0.9 * n
+        else:
+            assert more < labels < n
+
     def test_judged_ceilings_pay_for_the_judges_sensitivity(self) -> None:
         unsafe = prompt_set(SetKind.ADVERSARIAL, 900)
         ceiling = requirement(

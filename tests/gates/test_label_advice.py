@@ -115,6 +115,43 @@ def test_where_nothing_was_scored_labels_are_not_the_matter() -> None:
     assert "labelled" not in found.reason
 
 
+class TestOwnLabels:
+    """Labels of these very answers correct the rate, and say how often the judge errs on them."""
+
+    def outcomes(self, labels: int, n: int = 1000) -> OutcomeTable:
+        """90 % truly pass; the judge is right nine times in ten."""
+        at = np.arange(n)
+        true = at % 10 != 0
+        seen = np.where(at // 10 % 10 != 0, true, ~true).astype(float)
+        known = at * 617 % n < labels
+        label = [float(t) if k else None for t, k in zip(true, known, strict=True)]
+        chance = [labels / n if k else None for k in known]
+        return table(rows(seen, label=label, label_p=chance, **JUDGED))
+
+    def test_as_many_as_it_asked_for_do(self) -> None:
+        short = check_of({**FLOOR, "threshold": 0.84}, self.outcomes(60))
+        assert short.status is Status.INCONCLUSIVE
+        assert "labelled answers would do, there are 60" in short.reason
+        wanted = labels_in(short.reason)
+        assert 60 < wanted < 1000
+        enough = check_of({**FLOOR, "threshold": 0.84}, self.outcomes(round(1.3 * wanted)))
+        assert enough.status is Status.PASS
+
+    def test_too_few_in_the_cell_say_how_many(self) -> None:
+        short = check_of({**FLOOR, "threshold": 0.7}, self.outcomes(8))
+        assert "labels of its own answers (8 of at least 20 in this cell)" in short.reason
+        assert labels_in(short.reason) >= 20
+
+    def test_more_answers_where_labels_alone_do_not_reach_it(self) -> None:
+        short = check_of({**FLOOR, "threshold": 0.84}, self.outcomes(60, 100))
+        assert short.more is not None
+        assert short.more.n > 0
+
+    def test_a_rate_below_its_floor_is_helped_by_no_label(self) -> None:
+        short = check_of({**FLOOR, "threshold": 0.93}, self.outcomes(60))
+        assert "labelled answers would do" not in short.reason
+
+
 class TestViolations:
     kind = SetKind.ADVERSARIAL
     clean = table(rows(np.zeros(400), kind="adversarial", **JUDGED))

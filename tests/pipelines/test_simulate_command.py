@@ -80,7 +80,7 @@ class TestPolicyAlone:
         assert code == 0
         assert {p["check"]: p["method"] for p in found["at_limit"]} == {
             "margin": "ppi-paired",
-            "floor/any": "rogan-gladen",
+            "floor/any": "ppi",
             "violations": "violation-upper",
         }
         assert any("specificity 0.95" in note for note in found["notes"])

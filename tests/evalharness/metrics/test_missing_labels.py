@@ -52,12 +52,12 @@ def test_a_failed_request_has_no_words_to_label() -> None:
     assert measure("pass_rate", table(judged(0, failed=3)), "candidate", calibrations=[GOOD]).lacking is None
 
 
-def test_labels_missing_elsewhere_in_the_run_count_too() -> None:
-    """The judge's error is measured over the whole run, so no cell may rest on a part of the sample."""
-    partly = GOOD.model_copy(
-        update={"unlabelled": 7, "by_arm": {"candidate": {"labelled": 93}, "control": {"labelled": 50}}}
-    )
-    found = measure("pass_rate", table(judged(0)), "candidate", calibrations=[partly])
+def test_labels_missing_elsewhere_count_where_the_judges_error_was_measured_elsewhere() -> None:
+    partly = GOOD.model_copy(update={"unlabelled": 7, "by_arm": {"incumbent": {"labelled": 93}}})
+    own = measure("pass_rate", table(judged(0)), "candidate", calibrations=[partly])
+    assert own.lacking is None, "every drawn answer of this arm in this cell has its label"
+    undrawn = [{**row, "label": None, "label_p": None} for row in judged(0)]
+    found = measure("pass_rate", table(undrawn), "candidate", calibrations=[partly])
     assert "7 of 100 have no label yet" in (found.lacking or "")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -22,6 +23,8 @@ from tests.support.plans import evidence_of
 
 Pair = tuple[bool, bool]
 """Of the candidate's and the incumbent's answer."""
+Outcomes = tuple[int, int]
+"""Seen and true: differences, or outcomes of the candidate."""
 BY_DIFFERENCE: Mapping[int, Pair] = {1: (True, False), 0: (False, False), -1: (False, True)}
 
 
@@ -78,19 +81,60 @@ def _states(drawn: Drawn, mark: int, release: int, size: int, *, judged: bool) -
     if not judged:
         states = [(True, True)] * (ours - wins) + [(True, False)] * wins + [(False, True)] * losses
         return [Answered(pair) for pair in states + [(False, False)] * (size - len(states))]
+    places = sorted(BY_DIFFERENCE)
+    labelled = np.array([[step(drawn.labelled[arm], i, j) for j in range(3)] for i in range(3)])
+    known = np.array([[step(drawn.labelled_seen, s, t) for t in range(2)] for s in range(2)])
     found: list[Answered] = []
-    for place, f in enumerate(sorted(BY_DIFFERENCE)):
-        for other, y in enumerate(sorted(BY_DIFFERENCE)):
-            found += [Answered(BY_DIFFERENCE[f], BY_DIFFERENCE[y])] * step(drawn.labelled[arm], place, other)
-        found += [Answered(BY_DIFFERENCE[f])] * step(drawn.unlabelled[arm], place)
-    # Of the prompts on which the arms look alike, so many show the event in both answers.
-    alike = [k for k, one in enumerate(found) if one.seen == (False, False)]
-    for k in alike[: ours - wins]:
-        found[k] = replace(found[k], seen=(True, True))
+    for (f, y), alike in _levels(labelled, known).items():
+        for (s, t), count in alike.items():
+            found += [Answered(_pair(f, s), _pair(y, t))] * count
+    rest = {f: step(drawn.unlabelled[arm], place) for place, f in enumerate(places)}
+    both = step(drawn.unlabelled_seen, 1) - rest[1]
+    for f, count in rest.items():
+        found += [Answered((True, True) if f == 0 and k < both else BY_DIFFERENCE[f]) for k in range(count)]
     flagged = [k for k, one in enumerate(found) if one.seen[0]]
     for k in flagged[: step(drawn.confirmed)]:
         found[k] = replace(found[k], confirmed=True)
     return found
+
+
+def _pair(difference: int, ours: int) -> Pair:
+    """Outcomes of both arms from their difference and the candidate's."""
+    return bool(ours), bool(ours - difference)
+
+
+def _levels(differences: NDArray[np.int64], ours: NDArray[np.int64]) -> dict[Outcomes, dict[Outcomes, int]]:
+    """Labelled prompts by differences (seen, true) and by the candidate's outcomes (seen, true) that agree with both
+    tables of counts: where the arms do not differ, the candidate's outcome is free.
+
+    A circle of four choices: once one is made, the others follow.
+    """
+    table = {(f, y): int(differences[f + 1, y + 1]) for f in (-1, 0, 1) for y in (-1, 0, 1)}
+    left = {(s, t): int(ours[s, t]) for s in (0, 1) for t in (0, 1)}
+    for f, y in itertools.product((-1, 1), repeat=2):
+        left[(f + 1) // 2, (y + 1) // 2] -= table[f, y]
+    for first in range(table[1, 0] + 1):
+        up_true = first, table[1, 0] - first
+        high = min(table[0, 1], left[1, 1] - up_true[0])
+        low = min(table[0, -1], left[1, 0] - up_true[1])
+        down = min(table[-1, 0], left[0, 1] - (table[0, 1] - high))
+        spare = {
+            (1, 1): left[1, 1] - up_true[0] - high,
+            (1, 0): left[1, 0] - up_true[1] - low,
+            (0, 1): left[0, 1] - (table[0, 1] - high) - down,
+            (0, 0): left[0, 0] - (table[0, -1] - low) - (table[-1, 0] - down),
+        }
+        if min(high, low, down, *spare.values()) >= 0:
+            found = {
+                (f, y): {((f + 1) // 2, (y + 1) // 2): table[f, y]} for f, y in itertools.product((-1, 1), repeat=2)
+            }
+            found[1, 0] = {(1, 1): up_true[0], (1, 0): up_true[1]}
+            found[0, 1] = {(1, 1): high, (0, 1): table[0, 1] - high}
+            found[0, -1] = {(1, 0): low, (0, 0): table[0, -1] - low}
+            found[-1, 0] = {(0, 1): down, (0, 0): table[-1, 0] - down}
+            found[0, 0] = spare
+            return found
+    raise AssertionError("the counts of differences and of the candidate's answers contradict each other")
 
 
 def _calibrations(batch: Batch, release: int, look: int) -> list[Calibration]:

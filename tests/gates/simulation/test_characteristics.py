@@ -145,7 +145,7 @@ class TestJudged:
         assert seen.a_a.promote < plain.a_a.promote
         methods = {p.check: p.method for p in seen.at_limit}
         assert methods["margin"] == "ppi-paired"
-        assert methods["floor/easy"] == "rogan-gladen"
+        assert methods["floor/easy"] == "ppi"
         assert methods["violations/low"] == "violation-upper"
         for point in seen.at_limit:
             assert point.passes_interval[0] <= seen.alpha + (0 if point.exact else 0.01), point.check
