@@ -135,7 +135,7 @@ def label_probabilities(
 ) -> dict[tuple[str, str], float]:
     """Which prompts are labelled on every arm, with the probability that each was drawn: (set, prompt id) -> p.
 
-    Drawn set by set among the prompts that a judge was asked about on every arm.
+    Drawn set by set among the prompts that a judge was asked about on some arm.
 
     Args:
         asked: one batch of the run.
@@ -150,8 +150,10 @@ def label_probabilities(
         key = (one.prompt_set.name, one.prompt.id)
         if key[0] in wanted and one.repeat == 0:
             said = [seen.get(key_of(one, rubric_of(one.prompt))) for seen in verdicts.values()]
-            if all(judgment is not None for judgment in said):
-                by_set.setdefault(key[0], {})[key] = tuple(_passed(judgment) for judgment in said if judgment)
+            # Also where some arm's request failed: what could never be drawn, no label would speak for.
+            if any(judgment is not None for judgment in said):
+                verdict = tuple(None if judgment is None else _passed(judgment) for judgment in said)
+                by_set.setdefault(key[0], {})[key] = verdict
     chosen: dict[tuple[str, str], float] = {}
     for name, members in by_set.items():
         sample = labelled_subsample(
