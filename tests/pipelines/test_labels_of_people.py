@@ -94,7 +94,7 @@ def test_a_run_asks_for_labels_and_rests_on_them_once_they_are_there(tmp_path: P
     assert "no-such-prompt" in notes
     checks = gate(project)
     assert checks["floor"]["status"] == "pass"
-    assert checks["floor"]["estimate"]["method"] == "rogan-gladen"
+    assert checks["floor"]["estimate"]["method"] == "ppi"
     assert "no label yet" not in checks["helpful"]["reason"]
     criteria = [one for one in evidence["estimates"] if one["cell"] == {"rubric": "helpfulness"}]
     assert len(criteria) == 1
