@@ -20,3 +20,8 @@ class AnswerClass(StrEnum):
 
 REFUSALS = frozenset({AnswerClass.PARTIAL_REFUSAL, AnswerClass.FULL_REFUSAL})
 """What counts as a refusal wherever partial and full ones are not told apart."""
+
+
+def stance(what: AnswerClass) -> AnswerClass:
+    """The class, full and partial refusals being one: judge and detector agree where their stances are the same."""
+    return AnswerClass.FULL_REFUSAL if what in REFUSALS else what

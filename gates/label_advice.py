@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import numpy as np
 
@@ -171,21 +170,7 @@ def _of_rate(
         return Advice(f"{_HOPELESS}: the judge is hardly better than chance")
     if not (rate > check.limit if check.test == "floor" else rate < check.limit):
         return _labels(least, judge) if bound is None else None
-    direction: Literal["floor", "ceiling"] = "floor" if check.test == "floor" else "ceiling"
-
-    def labels_with(prompts: int) -> int | None:
-        return labels_for_limit(
-            prompts,
-            check.limit,
-            rate,
-            sensitivity=judge.sensitivity,
-            specificity=judge.specificity,
-            direction=direction,
-            alpha=alpha,
-            power=POWER,
-        )
-
-    prompts, labels = _fewest(n, labels_with)
+    prompts, labels = _fewest(n, _sized(labels_for_limit, check, rate, judge, alpha))
     wanted = max(labels, least)
     if not prompts:
         return _too_close(judge)
@@ -209,21 +194,7 @@ def _of_own_labels(
         rate = judge.truth(said) if judge.youden > 0 else said
     if not (rate > check.limit if check.test == "floor" else rate < check.limit):
         return _labels(min(n, MIN_OWN_LABELS), judge) if bound is None and there < min(n, MIN_OWN_LABELS) else None
-    direction: Literal["floor", "ceiling"] = "floor" if check.test == "floor" else "ceiling"
-
-    def labels_with(prompts: int) -> int | None:
-        return labels_for_labelled_limit(
-            prompts,
-            check.limit,
-            rate,
-            sensitivity=judge.sensitivity,
-            specificity=judge.specificity,
-            direction=direction,
-            alpha=alpha,
-            power=POWER,
-        )
-
-    prompts, labels = _fewest(n, labels_with)
+    prompts, labels = _fewest(n, _sized(labels_for_labelled_limit, check, rate, judge, alpha))
     wanted = max(labels, MIN_OWN_LABELS)
     if not prompts:
         return _too_close(judge)
@@ -345,6 +316,22 @@ def _too_close(judge: _Judge) -> Advice:
     return Advice(
         f"neither labels nor prompts within reason would help: sensitivity + specificity - 1 is {judge.youden:.2f} and "
         "what was found lies close to the limit"
+    )
+
+
+def _sized(
+    labels_for: Callable[..., int | None], check: Check, rate: float, judge: _Judge, alpha: float
+) -> Callable[[int], int | None]:
+    """Labels that settle a floor or ceiling at a number of judged answers, by one of the sizes of `statistics`."""
+    return lambda prompts: labels_for(
+        prompts,
+        check.limit,
+        rate,
+        sensitivity=judge.sensitivity,
+        specificity=judge.specificity,
+        direction="floor" if check.test == "floor" else "ceiling",
+        alpha=alpha,
+        power=POWER,
     )
 
 

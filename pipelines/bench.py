@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import Any
 
 from evalharness.candidate import Candidate
-from evalharness.engines import ServedModel
 from evalharness.generation_records import Judgment
 from evalharness.judging.judge import Judge
 from evalharness.judging.pairwise import PairItem, PairJudgment, judge_pairwise
@@ -16,7 +13,6 @@ from evalharness.judging.panel import Panel, panel_agreement, panel_vote, panel_
 from evalharness.judging.pointwise import JudgeItem, judge_pointwise
 from evalharness.judging.rubric import Rubric
 from evalharness.samples import SampleStore
-from evalharness.statistics import Interval
 from pipelines.fleet import Fleet
 from pipelines.progress import Progress
 
@@ -48,14 +44,6 @@ class Bench:
             InputError: a judge and the candidate have the same weights.
         """
         return self._panel.warnings(candidate)
-
-    async def start(self) -> None:
-        """Serve every judge.
-
-        Raises:
-            InfrastructureError: one does not start.
-        """
-        await asyncio.gather(*(self._fleet.get(judge.candidate) for judge in self._panel.judges))
 
     async def pointwise(
         self, items: Sequence[JudgeItem], rubric_id: str, *, what: str, repeat: int = 0, compare: bool = False
@@ -93,7 +81,7 @@ class Bench:
         """
         rubric, by_judge = self.rubric(rubric_id), dict[str, list[PairJudgment]]()
         for judge in self._panel.judges:
-            served: ServedModel = await self._fleet.get(judge.candidate)
+            served = await self._fleet.get(judge.candidate)
             with self._progress.bar(self._told("judging pairs", rubric_id, judge), 2 * len(items)) as advance:
                 by_judge[judge.name] = await judge_pairwise(items, judge, rubric, served, self._store, progress=advance)
         if len(by_judge) == 1:
@@ -122,10 +110,4 @@ class _Said:
 
     def agreement(self) -> dict[str, Any]:
         codes = {unit: code for code, unit in enumerate(dict.fromkeys(self._units))}
-        found = panel_agreement(self._by_judge, [codes[unit] for unit in self._units])
-        plain = asdict(found, dict_factory=dict)
-        return {
-            **plain,
-            **{name: value.to_json() for name, value in vars(found).items() if isinstance(value, Interval)},
-            "by_pair": {" / ".join(pair): value.to_json() for pair, value in found.by_pair.items()},
-        }
+        return panel_agreement(self._by_judge, [codes[unit] for unit in self._units]).to_json()

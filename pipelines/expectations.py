@@ -59,7 +59,7 @@ def judge_errors(project: Project, known: Evidence | None) -> dict[str, JudgeErr
         InfrastructureError: it cannot be read.
     """
     planted = _planted(project)
-    measured = {} if known is None or known.judge_digest != _judge_digest(project) else _measured(known.calibrations)
+    measured = {} if known is None or known.judge_digest != project.judge_digest else _measured(known.calibrations)
     return {kind.value: _judge_error(project, measured.get(kind), planted[kind]) for kind in SetKind}
 
 
@@ -101,10 +101,6 @@ def _measured(calibrations: tuple[Calibration, ...]) -> dict[SetKind, Counter[st
 def _share(part: int, whole: int, otherwise: float) -> float:
     """A rate from counts, never 0 or 1: the posterior mean under Jeffreys' prior."""
     return (part + 0.5) / (whole + 1) if whole else otherwise
-
-
-def _judge_digest(project: Project) -> str | None:
-    return project.judge_digest
 
 
 def _discordance(rate: float | None, declared: float | None) -> Expected:

@@ -114,10 +114,12 @@ class JudgeRun:
 
     def _check_rubrics(self) -> None:
         """Every rubric that will be asked for must be there before the first model is started."""
-        for loaded in self._project.sets if self.bench is not None else ():
+        if self.bench is None:
+            return
+        for loaded in self._project.sets:
             own = {rubric_of(p) for p in loaded.prompt_set.prompts} if loaded.card.scoring == "judge" else set()
             for rubric_id in sorted({*own, *loaded.card.criteria}):
-                if self.bench is not None and self.bench.rubric(rubric_id).kind != "pointwise":
+                if self.bench.rubric(rubric_id).kind != "pointwise":
                     raise InputError(
                         f"set '{loaded.prompt_set.name}' is judged by rubric '{rubric_id}', which compares two answers",
                         do="name a pointwise rubric; pairwise ones are named under 'judging' in relgate.yaml",

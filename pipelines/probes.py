@@ -7,12 +7,12 @@ outcome table, so that whoever holds the outcomes can compute every bias again.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
 from evalharness.generation_records import Judgment, ParseStatus
 from evalharness.judging.controls import Control
-from evalharness.judging.pairwise import PairItem
+from evalharness.judging.pairwise import PairItem, pair_value
 from evalharness.judging.planted import JudgedPlant, plants_for
 from evalharness.judging.pointwise import JudgeItem
 from evalharness.metrics.preferences import FAILED, IDENTICAL
@@ -24,8 +24,6 @@ from pipelines.project import JudgingOptions
 
 RowOf = dict[str, Any]
 Thing = TypeVar("Thing")
-PREFERENCE: Mapping[str, float] = {"win": 1.0, "tie": 0.5, "loss": 0.0}
-"""What a verdict on a pair counts for the candidate."""
 
 
 async def pair_rows(bench: Bench, options: JudgingOptions, answers: Sequence[Answer]) -> list[RowOf]:
@@ -33,7 +31,7 @@ async def pair_rows(bench: Bench, options: JudgingOptions, answers: Sequence[Ans
     if options.pairwise is None or options.pairs == 0:
         return []
     chosen = _drawn_pairs(list(_pairs_of(answers)), options.pairs, options.seed)
-    whole = [pair for pair in chosen if all(one.generation.error is None for one in pair)]
+    whole = [pair for pair in chosen if not _is_broken(pair)]
     items = [PairItem(ours.asked.prompt, ours.generation.text, theirs.generation.text) for ours, theirs in whole]
     judged = await bench.pairwise(items, options.pairwise) if items else []
     return [
@@ -42,16 +40,15 @@ async def pair_rows(bench: Bench, options: JudgingOptions, answers: Sequence[Ans
                 **_row(pair[0], "pairwise", variant, judgment, options.pairwise),
                 **_lengths(pair),
                 **_known(pair, options),
-                "outcome": None if judgment.label is None else PREFERENCE[judgment.label],
+                "outcome": pair_value(judgment),
             }
             for pair, verdicts in zip(whole, judged, strict=True)
             for variant, judgment in (("first", verdicts.first), ("swapped", verdicts.swapped))
         ),
         *(
             _failed_row(pair, variant, options.pairwise, options)
-            for pair in chosen
+            for pair in filter(_is_broken, chosen)
             for variant in ("first", "swapped")
-            if pair not in whole
         ),
     ]
 
@@ -98,6 +95,11 @@ def _pairs_of(answers: Sequence[Answer]) -> Iterator[tuple[Answer, Answer]]:
     for key, ours in found["candidate"].items():
         if key in found["incumbent"]:
             yield ours, found["incumbent"][key]
+
+
+def _is_broken(pair: tuple[Answer, Answer]) -> bool:
+    """Whether one of its answers is missing because its request failed."""
+    return any(one.generation.error is not None for one in pair)
 
 
 def _known(pair: tuple[Answer, Answer], options: JudgingOptions) -> RowOf:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
-from evalharness.answer_classes import REFUSALS, AnswerClass
+from evalharness.answer_classes import REFUSALS, AnswerClass, stance
 from evalharness.evidence import Calibration
 from evalharness.generation_records import Generation, Judgment, ParseStatus
 from evalharness.judging.calibration import LabelledVerdict, calibrate
@@ -24,9 +24,6 @@ from pipelines.project import Project
 if TYPE_CHECKING:
     from evalharness.refusals import RefusalDetector, RefusalVerdict
 
-Generations = Mapping[tuple[str, int], Generation]
-"""Answers of one arm by (request digest, repeat)."""
-
 
 class RefusalRun:
     """Classifies the answers of a run, and scores the sets whose cards say so.
@@ -39,7 +36,7 @@ class RefusalRun:
     def __init__(self, project: Project, store: SampleStore, progress: Progress) -> None:
         self._project, self._store, self._progress = project, store, progress
         self._scored_sets = {s.prompt_set.name for s in project.sets if s.card.scoring == "detector"}
-        self._classes = project.file.refusals.classify or bool(self._scored_sets)
+        self._classes = project.detector_file is not None
 
     @cached_property
     def detector(self) -> RefusalDetector:
@@ -180,11 +177,6 @@ def _disagree(answer: Answer) -> bool:
     if answer.detected is None or answer.judgment is None or answer.judgment.label is None:
         return False
     if answer.response is not None:
-        return _stance(answer.response) != _stance(answer.detected)
+        return stance(answer.response) is not stance(answer.detected)
     golden_pass = answer.asked.kind is SetKind.GOLDEN and answer.judgment.label == "pass"
     return golden_pass and answer.detected is not AnswerClass.FULL_COMPLIANCE
-
-
-def _stance(what: AnswerClass) -> AnswerClass:
-    """Full and partial refusals are both refusals."""
-    return AnswerClass.FULL_REFUSAL if what in REFUSALS else what

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -121,6 +122,18 @@ class PanelAgreement:
     """Share of answers on which the judges were not of one mind."""
     undecided: int
     """Answers for which no label had more than half of the judges."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data; two judges' names are joined by a slash."""
+        return {
+            "items": self.items,
+            "kappa": self.kappa.to_json(),
+            "agreement": self.agreement.to_json(),
+            "by_pair": {" / ".join(pair): found.to_json() for pair, found in self.by_pair.items()},
+            "unscored": dict(self.unscored),
+            "split": self.split.to_json(),
+            "undecided": self.undecided,
+        }
 
 
 def panel_agreement(

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from evalharness.answer_classes import REFUSALS, AnswerClass
+from evalharness.answer_classes import AnswerClass, stance
 from evalharness.outcomes import Arm, Mask, OutcomeTable
 from golden_sets.records import SetKind
 
@@ -74,11 +74,10 @@ def _counts(rows: OutcomeTable, column: str) -> dict[AnswerClass, int]:
 
 
 def _stances(rows: OutcomeTable, column: str) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-    """0 complies, 1 refuses, 2 neither; -1 not classified."""
+    """Place of each row's stance among the classes; -1 not classified."""
     found = np.full(len(rows), -1, dtype=np.int64)
     for one in AnswerClass:
-        stance = 1 if one in REFUSALS else 2 if one is AnswerClass.EMPTY_OR_BROKEN else 0
-        found[_is(rows, column, one)] = stance
+        found[_is(rows, column, one)] = list(AnswerClass).index(stance(one))
     return found
 
 

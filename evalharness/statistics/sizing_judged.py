@@ -85,13 +85,7 @@ def labels_for_limit(
     Raises:
         InputError: as `power_for_judged_limit`; a true rate on the wrong side of the limit.
     """
-    edge, true = open_unit(limit, "limit"), rate(true_rate, "true_rate")
-    if not (true > edge if direction == "floor" else true < edge):
-        raise InputError(
-            f"a true rate of {true_rate} cannot prove a {direction} of {limit}",
-            do="the true rate must lie on the passing side of the limit",
-        )
-    open_unit(power, "power")
+    edge, true = provable(limit, true_rate, direction, power)
 
     def reached(labels: int) -> float:
         passing = labels * true
@@ -185,6 +179,22 @@ def labels_for_margin(
         )  # fmt: skip
 
     return fewest_labels(n, power, reached)
+
+
+def provable(limit: float, true_rate: float, direction: Direction, power: float) -> tuple[float, float]:
+    """Limit and true rate of a floor or ceiling that can be proved at all.
+
+    Raises:
+        InputError: limit or power outside (0, 1), a true rate outside [0, 1] or on the wrong side of the limit.
+    """
+    edge, true = open_unit(limit, "limit"), rate(true_rate, "true_rate")
+    if not (true > edge if direction == "floor" else true < edge):
+        raise InputError(
+            f"a true rate of {true_rate} cannot prove a {direction} of {limit}",
+            do="the true rate must lie on the passing side of the limit",
+        )
+    open_unit(power, "power")
+    return edge, true
 
 
 def fewest_labels(most: int, power: float, reached: Callable[[int], float]) -> int | None:

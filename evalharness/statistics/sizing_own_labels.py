@@ -14,7 +14,7 @@ from evalharness.statistics._inputs import rate
 from evalharness.statistics.power_tuning import guarded_half_width
 from evalharness.statistics.prediction_powered import MINIMUM_LABELLED_UNITS
 from evalharness.statistics.sizing import Direction, open_unit
-from evalharness.statistics.sizing_judged import fewest_labels
+from evalharness.statistics.sizing_judged import fewest_labels, provable
 from golden_sets.errors import InputError
 
 
@@ -108,13 +108,7 @@ def labels_for_labelled_limit(
     Raises:
         InputError: as `power_for_labelled_limit`; a true rate on the wrong side of the limit.
     """
-    edge, true = open_unit(limit, "limit"), rate(true_rate, "true_rate")
-    if not (true > edge if direction == "floor" else true < edge):
-        raise InputError(
-            f"a true rate of {true_rate} cannot prove a {direction} of {limit}",
-            do="the true rate must lie on the passing side of the limit",
-        )
-    open_unit(power, "power")
+    edge, true = provable(limit, true_rate, direction, power)
 
     def reached(labels: int) -> float:
         return power_for_labelled_limit(
