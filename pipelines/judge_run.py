@@ -116,6 +116,13 @@ class JudgeRun:
         """Every rubric that will be asked for must be there before the first model is started."""
         if self.bench is None:
             return
+        pairwise = self._project.file.judging.pairwise
+        if pairwise is not None and self.bench.rubric(pairwise).kind != "pairwise":
+            raise InputError(
+                f"judging.pairwise names rubric '{pairwise}', which scores single answers",
+                where=self._project.path,
+                do="name a rubric with 'kind: pairwise'",
+            )
         for loaded in self._project.sets:
             own = {rubric_of(p) for p in loaded.prompt_set.prompts} if loaded.card.scoring == "judge" else set()
             for rubric_id in sorted({*own, *loaded.card.criteria}):
