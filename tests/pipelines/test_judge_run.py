@@ -22,6 +22,6 @@ def test_the_rubric_for_pairs_must_be_there_and_compare(tmp_path: Path, rubric: 
     edit(folder, "relgate.yaml", "mlflow: null", f"mlflow: null\njudging: {{pairwise: {rubric}}}")
     project = Project.load(folder)
     assert project.panel is not None
-    nobody = cast(Any, None)
+    nobody = cast("Any", None)
     with pytest.raises(InputError, match=message):
         JudgeRun(project, Bench(project.panel, nobody, nobody, nobody))
