@@ -1,0 +1,1 @@
+"""The frozen sentence encoder as it is served, and the embeddings it makes."""

@@ -1,0 +1,1 @@
+"""The router beside live traffic: sampled replays, drift, alerts."""
