@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field, JsonValue
+from pydantic import Field, JsonValue, model_validator
 
 from golden_sets.digests import Digest
 from golden_sets.records import Record
@@ -38,7 +38,7 @@ class Route:
 class Curve(Record):
     """A strictly increasing map from a head's prediction to a calibrated number, by linear interpolation.
 
-    Flat beyond its ends.
+    Flat beyond its ends; flat altogether (the base rate) where nothing was learnt.
     """
 
     x: tuple[float, ...] = Field(min_length=2)
@@ -83,8 +83,10 @@ class Novelty(Record):
     """Cosine distance to the nearest training cluster beyond which a prompt is sent to the flagship."""
     max_tokens: int
     """Longest training prompt, tokens before truncation; longer than twice that is unlike training, too."""
+    max_characters: int
+    """Longest training prompt, characters; longer than twice that is unlike training, too."""
     scripts: tuple[str, ...]
-    """Unicode scripts (first word of the character's name, e.g. ``LATIN``) of which training prompts hold letters."""
+    """Unicode scripts (first word of the character's name, e.g. ``LATIN``) that training prompts are written in."""
 
 
 class EncoderPin(Record):
@@ -103,10 +105,13 @@ class EncoderPin(Record):
 
 
 class RouterManifest(Record):
-    """Everything that changes what a router decides, and what it was made from. Its digest is the router's identity."""
+    """Everything that changes what a router decides, and what it was made from. Its digest is the router's identity.
 
-    encoder: EncoderPin
-    """The encoder."""
+    A router that learnt nothing has neither encoder nor novelty, and its operating point says why.
+    """
+
+    encoder: EncoderPin | None = None
+    """The encoder; None: everything goes to the flagship unread."""
     files: Mapping[str, Digest]
     """Digest of every other file of the router's directory: export, tokenizer, head, clusters."""
     features: tuple[str, ...]
@@ -121,8 +126,8 @@ class RouterManifest(Record):
     """From the head's prediction to the expected delta."""
     operating_point: OperatingPoint
     """Threshold and band."""
-    novelty: Novelty
-    """When a prompt is unlike training."""
+    novelty: Novelty | None = None
+    """When a prompt is unlike training; None without an encoder."""
     small: Digest | None = None
     """Manifest digest of the small model; None: learnt from a file that names none."""
     flagship: Digest | None = None
@@ -135,3 +140,11 @@ class RouterManifest(Record):
     """Digest of the frozen test: it does not move when the head is fitted again."""
     judge: Digest | None = None
     """Digest of the judge that made the labels."""
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if (self.encoder is None) != (self.novelty is None):
+            raise ValueError("encoder and novelty come together")
+        if self.encoder is None and self.operating_point.why_always_flagship is None:
+            raise ValueError("a router without an encoder sends everything to the flagship, and says why")
+        return self
