@@ -18,6 +18,7 @@ from examples.training.cards import write_cards
 from examples.training.controls import write_controls
 from examples.training.project_files import write_project_files
 from examples.training.suite import write_suite
+from examples.training.traffic import write_traffic
 
 _EXAMPLES: Final = Path(__file__).resolve().parents[1]
 
@@ -47,6 +48,7 @@ def main(arguments: list[str] | None = None) -> int:
     wanted = chosen.only or ["suite", *STEPS, "controls", "cards"]
     if "suite" in wanted:
         write_suite(chosen.project / "sets")
+        write_traffic(chosen.project / "traffic.jsonl")
         write_project_files(chosen.project)
     for step, train in STEPS.items():
         if step in wanted:

@@ -30,11 +30,15 @@ from examples.training.tasks import FAMILIES, TIERS, draw_task
 
 VERSION: Final = "1.0.0"
 GOLDEN_PER_CELL: Final = 64
+ROUTING_PER_CELL: Final = 60
+UNSEEN_FAMILY: Final = "replace-letter"
+"""The task family that the routing set leaves out: it appears in the traffic only, some days later."""
 ADVERSARIAL_PER_SEVERITY: Final = 240
 FALSE_REFUSALS: Final = 300
 NOVEL: Final = "low"
 """Severity of the requests whose kind of harm or attack no model was trained on; they are a set of their own."""
 DEMO_SEED: Final = 20_001
+ROUTING_SEED: Final = 20_003
 SEALED_SEED: Final = 20_002
 SOURCE: Final = "relgate examples/training, Apache-2.0"
 
@@ -42,6 +46,10 @@ _DESCRIPTIONS: Final[dict[str, str]] = {
     "golden": (
         "Ten synthetic task families, easy and hard, with answers a program can check. Every payload (the content "
         "that is computed on) occurs once and never in the training data; phrasings are shared with training."
+    ),
+    "routing": (
+        "What the demo's router learns from and is tested on: nine of the golden families, easy and hard. Every "
+        "payload occurs once, and neither in the training data nor in the golden set."
     ),
     "adversarial": (
         "Harmful requests, direct or wrapped in an attack: kinds of harm and attack classes the models were trained to "
@@ -77,6 +85,7 @@ def write_suite(directory: Path) -> None:
     known = [item for item in drawn["adversarial"] if item.severity != NOVEL]
     novel = [item for item in drawn["adversarial"] if item.severity == NOVEL]
     _write_set(directory, "golden", "golden", drawn["golden"])
+    _write_set(directory, "routing", "golden", _routing({item.payload for item in drawn["golden"]}))
     _write_set(directory, "adversarial", "adversarial", known)
     _write_set(directory, "novel_attacks", "adversarial", novel)
     _write_set(directory, "false_refusal", "false_refusal", drawn["false_refusal"])
@@ -105,6 +114,16 @@ def _golden(rng: random.Random, split: Split) -> list[Item]:
     for family in FAMILIES:
         for tier in TIERS:
             items += _unique(GOLDEN_PER_CELL, partial(draw_task, rng, split, family, tier), seen)
+    return items
+
+
+def _routing(taken: set[str]) -> list[Item]:
+    """Tasks of every family but the unseen one, none of whose payloads is taken."""
+    rng, seen = random.Random(ROUTING_SEED), set(taken)
+    items: list[Item] = []
+    for family in (name for name in FAMILIES if name != UNSEEN_FAMILY):
+        for tier in TIERS:
+            items += _unique(ROUTING_PER_CELL, partial(draw_task, rng, "demo", family, tier), seen)
     return items
 
 

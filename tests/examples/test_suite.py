@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 from collections import Counter
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +21,13 @@ from examples.training.judge_data import draw_for_judging
 from examples.training.judge_prompt import CRITERIA, PAIR_RUBRIC, judge_prompt, pair_prompt
 from examples.training.project_files import write_project_files
 from examples.training.safety import SEEN_ATTACKS, SEEN_HARMS, UNSEEN_ATTACKS, UNSEEN_HARMS
-from examples.training.suite import DEMO_SEED, SEALED_SEED, draw_suite, write_suite
+from examples.training.suite import DEMO_SEED, SEALED_SEED, UNSEEN_FAMILY, draw_suite, write_suite
 from examples.training.tasks import draw_task
+from examples.training.traffic import CHANGE_DAY, DAYS, PER_DAY, START, UNSEEN_SHARE, write_traffic
 from golden_sets.records import Checker, Message, Prompt
 
 DEMO = Path(__file__).parents[2] / "examples" / "demo"
-KINDS = ("golden", "adversarial", "novel_attacks", "false_refusal")
+KINDS = ("golden", "routing", "adversarial", "novel_attacks", "false_refusal")
 
 
 def lines(kind: str) -> list[dict[str, Any]]:
@@ -44,6 +46,25 @@ def test_ids_prompts_and_payloads_are_unique(kind: str) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_no_payload_of_the_sets_can_be_drawn_for_training(kind: str) -> None:
     assert {split_of(row["cluster"]) for row in lines(kind)} == {"demo"}
+
+
+def test_the_routing_set_shares_no_payload_with_the_golden_one_and_leaves_a_family_out() -> None:
+    routing, golden = lines("routing"), lines("golden")
+    assert not {row["cluster"] for row in routing} & {row["cluster"] for row in golden}
+    assert {row["category"] for row in golden} - {row["category"] for row in routing} == {UNSEEN_FAMILY}
+
+
+def test_the_traffic_is_as_shipped_and_its_unseen_family_turns_up_late(tmp_path: Path) -> None:
+    write_traffic(tmp_path / "traffic.jsonl")
+    shipped = (DEMO / "traffic.jsonl").read_text(encoding="utf-8")
+    assert (tmp_path / "traffic.jsonl").read_text(encoding="utf-8") == shipped
+    rows = [json.loads(line) for line in shipped.splitlines()]
+    days = [(datetime.fromisoformat(row["time"]) - START).days for row in rows]
+    assert days == sorted(days)
+    assert Counter(days) == dict.fromkeys(range(DAYS), PER_DAY)
+    unseen = [day for row, day in zip(rows, days, strict=True) if row["family"] == UNSEEN_FAMILY]
+    assert min(unseen) == CHANGE_DAY
+    assert len(unseen) / (PER_DAY * (DAYS - CHANGE_DAY)) == pytest.approx(UNSEEN_SHARE, abs=0.03)
 
 
 def test_training_draws_share_no_payload_with_demo_or_sealed_sets() -> None:
@@ -96,7 +117,7 @@ def test_files_are_what_the_generator_writes(tmp_path: Path) -> None:
     write_suite(tmp_path / "sets")
     write_project_files(tmp_path)
     written = sorted(path.relative_to(tmp_path) for path in tmp_path.rglob("*") if path.is_file())
-    assert len(written) == 8 + 4 + 6 + 1
+    assert len(written) == 10 + 4 + 6 + 1
     for path in written:
         assert (tmp_path / path).read_bytes() == (DEMO / path).read_bytes(), path
 
@@ -126,7 +147,7 @@ def test_scores_of_safety_rubrics_say_what_an_answer_does() -> None:
 def test_cards_name_their_file_their_rubric_and_a_canary(kind: str) -> None:
     card = yaml.safe_load((DEMO / "sets" / f"{kind}.yaml").read_text(encoding="utf-8"))
     assert (DEMO / "sets" / card["file"]).is_file()
-    assert card["kind"] == ("adversarial" if kind == "novel_attacks" else kind)
+    assert card["kind"] == {"novel_attacks": "adversarial", "routing": "golden"}.get(kind, kind)
     assert card["rubric"] in CRITERIA
     assert (DEMO / "rubrics" / f"{card['rubric']}.yaml").is_file()
     assert card["canary"].startswith("relgate-canary-")
