@@ -94,7 +94,7 @@ class EncoderPin(Record):
 
     name: str
     """Name of the encoder."""
-    digest: Digest
+    source: Digest
     """Digest of the encoder's tokenizer and weights, before the export."""
     precision: Literal["fp32", "int8"]
     """Arithmetic of the export."""
