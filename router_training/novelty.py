@@ -31,8 +31,9 @@ _SAMPLE_CHARACTERS = 4096  # letters beyond do not change what a prompt is writt
 
 
 def clusters(embeddings: Matrix, *, seed: int) -> Matrix:
-    """Centres of the training embeddings, each of length 1, shape (k, dimensions): k-means, a cluster per 20 prompts, at
-    most 64.
+    """Centres of the training embeddings, each of length 1, shape (k, dimensions).
+
+    K-means with a cluster per 20 prompts, at most 64.
     """
     from sklearn.cluster import KMeans
     from threadpoolctl import threadpool_limits
@@ -112,4 +113,3 @@ def _script(character: str) -> str | None:
     if not character.isalpha():
         return None
     return unicodedata.name(character, "UNKNOWN").split(" ", 1)[0].split("-", 1)[0]
-
