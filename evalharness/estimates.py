@@ -69,7 +69,7 @@ def _of(
     spec: MetricSpec, table: OutcomeTable, calibrations: Calibrations, chosen: _Chosen | None
 ) -> Iterator[Estimate]:
     rows = rows_for(spec, table, {})
-    weighted = spec.family in ("rate", "ratio") and spec.denominator != "e2e_s"
+    weighted = spec.family in ("rate", "ratio", "share") and spec.denominator != "e2e_s"
     dimensions = ("length_bucket",) if spec.family == "quantile" else rows.dimensions
     cells = [{}, *(cell for name in dimensions if name in rows.dimensions for cell in rows.cells([name]))]
     further = table.phase("criterion").distinct("rubric") if spec.family == "rate" else []

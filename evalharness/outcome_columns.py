@@ -5,6 +5,7 @@ Columns (the Parquet schema; a documented file format):
 =================  =========================================================================================
 ``arm``            ``candidate``, ``incumbent`` or ``anchor`` (a fixed earlier version)
 ``phase``          ``quality`` (scored answers), ``latency`` (the pass of its own; its answers are not scored), or
+                   ``routing`` (how long a router took, in ``e2e_s``), or
                    one of those that tell about the judge, see below
 ``variant``        which of several rows about one answer; null in ``quality`` and ``latency``
 ``set_kind``       ``golden``, ``adversarial`` or ``false_refusal``
@@ -32,6 +33,8 @@ Columns (the Parquet schema; a documented file format):
 ``prompt_tokens``  as the server counted
 ``output_tokens``  as the server counted
 ``usd``            cost of the request, USD
+``routed``         of a router's arm: 1 where it sent the prompt to the flagship, 0 where to the small model; a file has
+                   this column only where some row does
 ``dim.NAME``       one column per cell dimension: ``dim.tier``, ``dim.length_bucket``, ``dim.category``...
 =================  =========================================================================================
 
@@ -95,14 +98,17 @@ NUMBER_COLUMNS = (
     "prompt_tokens",
     "output_tokens",
     "usd",
+    "routed",
 )
 REQUIRED_COLUMNS = (*TEXT_COLUMNS, *NUMBER_COLUMNS, "repeat")
+OPTIONAL_COLUMNS = ("routed",)
+"""Columns that a file does not have where they are null in every row: most tables know nothing of routers."""
 DIMENSION_PREFIX = "dim."
 SET_KEYS = {"set": "set_kind", "set_name": "set_name", "rubric": "rubric"}
 """Keys of a policy's ``where`` that speak of the set or the rubric rather than of a dimension."""
 
 ALWAYS_FILLED = ("arm", "phase", "set_kind", "set_name", "prompt_id", "cluster")
-IN_UNIT_INTERVAL = ("outcome", "score", "label", "label_p", "adjudicated")
+IN_UNIT_INTERVAL = ("outcome", "score", "label", "label_p", "adjudicated", "routed")
 KEY = ("arm", "phase", "set_name", "prompt_id", "variant")
 """With ``repeat``, what no two rows share, and the order of rows in a file."""
 

@@ -24,6 +24,7 @@ from evalharness.outcome_columns import (
     IN_UNIT_INTERVAL,
     KEY,
     NUMBER_COLUMNS,
+    OPTIONAL_COLUMNS,
     REQUIRED_COLUMNS,
     SET_KEYS,
     TEXT_COLUMNS,
@@ -43,9 +44,9 @@ __all__ = ["ARMS", "CLIENT_ERRORS", "DIMENSION_PREFIX", "Arm", "Codes", "Floats"
 
 Arm = Literal["candidate", "incumbent", "anchor"]
 ARMS: tuple[Arm, ...] = ("candidate", "incumbent", "anchor")
-Phase = Literal["quality", "latency", "criterion", "pairwise", "consistency", "planted"]
-OF_ANSWERS: tuple[Phase, ...] = ("quality", "criterion", "latency")
-"""The phases whose rows are about an arm's answers; the others tell about the judge."""
+Phase = Literal["quality", "latency", "routing", "criterion", "pairwise", "consistency", "planted"]
+OF_ARMS: tuple[Phase, ...] = ("quality", "criterion", "latency", "routing")
+"""The phases whose rows are about an arm itself; the others tell about the judge."""
 
 CLIENT_ERRORS = frozenset({"http_4xx", "refused_by_server"})
 """Error kinds that are our own fault: excluded from reliability, reported."""
@@ -204,7 +205,7 @@ class OutcomeTable:
         Raises:
             InputError: neither has a row left.
         """
-        theirs, mine = other.arm("candidate").phase(*OF_ANSWERS), self.take(~self.matches("arm", arm))
+        theirs, mine = other.arm("candidate").phase(*OF_ARMS), self.take(~self.matches("arm", arm))
         if len(mine) + len(theirs) == 0:
             raise InputError("there are no outcomes", do="evidence needs at least one row")
         dimensions = sorted(DIMENSION_PREFIX + name for name in {*self.dimensions, *other.dimensions})
@@ -265,8 +266,14 @@ class OutcomeTable:
         texts = {name: pd.array(self.text(name).to_arrow(), dtype="string") for name in self._texts}
         numbers = {name: self.numbers(name) for name in NUMBER_COLUMNS}
         columns = {**texts, **numbers, "repeat": self.repeats()}
-        dimensions = [name for name in texts if name.startswith(DIMENSION_PREFIX)]
-        return pd.DataFrame({name: columns[name] for name in (*REQUIRED_COLUMNS, *dimensions)})
+        return pd.DataFrame({name: columns[name] for name in self._written})
+
+    @property
+    def _written(self) -> list[str]:
+        """The columns of a file, in order."""
+        absent = [name for name in OPTIONAL_COLUMNS if np.isnan(self.numbers(name)).all()]
+        dimensions = [name for name in self._texts if name.startswith(DIMENSION_PREFIX)]
+        return [name for name in (*REQUIRED_COLUMNS, *dimensions) if name not in absent]
 
     # -- storage -------------------------------------------------------------------------------------------
 
@@ -282,8 +289,7 @@ class OutcomeTable:
         columns: dict[str, Any] = {name: ordered.text(name).to_arrow() for name in self._texts}
         columns |= {name: pa.array(ordered.numbers(name), from_pandas=True) for name in NUMBER_COLUMNS}
         columns["repeat"] = pa.array(ordered.repeats())
-        dimensions = [name for name in self._texts if name.startswith(DIMENSION_PREFIX)]
-        table = pa.table({name: columns[name] for name in (*REQUIRED_COLUMNS, *dimensions)})
+        table = pa.table({name: columns[name] for name in self._written})
         sink = io.BytesIO()
         pq.write_table(table, sink, compression="zstd", version="2.6")
         return sink.getvalue()

@@ -257,7 +257,7 @@ class Course:
 
     def _examine_at_end(self, one: _Tracked, table: OutcomeTable, calibrations: Calibrations) -> None:
         check, alpha = one.check, self.plan.alpha
-        apart = check.spec.family == "quantile" or check.spec.denominator == "e2e_s"
+        apart = (check.spec.family == "quantile" or check.spec.denominator == "e2e_s") and not check.spec.is_of_router
         if apart and self.plan.latency is not None and not len(table.phase("latency")):
             lacking = "latency pass: the run ended before it"
             one.examined = not_examined(one.planned.check, check, one.cell, alpha=alpha, lacking=lacking)

@@ -202,7 +202,7 @@ def _selection(measured: Measured) -> Callable[[Check, Mapping[str, str]], Outco
     by_prompt = PromptRows(table)
 
     def rows(check: Check, cell: Mapping[str, str]) -> OutcomeTable:
-        pooled = check.spec.family in ("rate", "ratio") and check.spec.denominator != "e2e_s"
+        pooled = check.spec.family in ("rate", "ratio", "share") and check.spec.denominator != "e2e_s"
         return by_prompt.in_proportion(plan, {**check.where, **cell}) if pooled else table
 
     return rows

@@ -110,7 +110,7 @@ class Check(Record):
             raise ValueError(f"metric {self.metric} takes no half_width: only rates are sized for one")
         if self.against == "anchor" and not self.compares:
             raise ValueError(f"a {self.test} test compares with nobody: take 'against' away")
-        if self.test == "non_inferiority" and spec.family != "rate":
+        if self.test == "non_inferiority" and spec.family not in ("rate", "share"):
             raise ValueError(f"metric {self.metric} has no paired difference: use floor, ceiling or ratio_ceiling")
         if self.test == "ratio_ceiling" and (spec.family != "ratio" or spec.better != "lower"):
             raise ValueError(f"metric {self.metric} has no ratio to the incumbent that a ceiling could bound")

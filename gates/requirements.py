@@ -78,7 +78,7 @@ def basis_of(check: Check) -> Basis:
     if family == "reliability":
         return "requests"
     measured_apart = family == "quantile" or check.spec.denominator == "e2e_s"
-    return "end" if measured_apart or family == "judge" or check.spec.is_probed else "sample"
+    return "end" if measured_apart or family in ("judge", "share") or check.spec.is_probed else "sample"
 
 
 def _dimensions(selector: Mapping[str, str]) -> dict[str, str]:

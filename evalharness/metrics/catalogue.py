@@ -10,7 +10,7 @@ from typing import Literal
 from evalharness.outcomes import Phase
 from golden_sets.records import SetKind
 
-Family = Literal["rate", "reliability", "quantile", "ratio", "judge", "bias", "preference"]
+Family = Literal["rate", "reliability", "quantile", "ratio", "share", "judge", "bias", "preference"]
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class MetricSpec:
     set_kind: SetKind | None = None
     """The kind of set it is about; None: any."""
     column: str | None = None
-    """Outcome column, for quantiles."""
+    """Outcome column, for quantiles and shares."""
     numerator: str | None = None
     """Numerator column, for ratios of sums."""
     denominator: str | None = None
@@ -36,12 +36,22 @@ class MetricSpec:
     scale: float = 1.0
     """Factor on the ratio, e.g. 10^6 for a price per million tokens."""
     phases: tuple[Phase, ...] = ("quality",)
-    """For biases and preferences: the phases of the rows they rest on."""
+    """For biases, preferences and what a router takes: the phases of the rows they rest on."""
 
     @property
     def is_probed(self) -> bool:
         """True for metrics that rest on what the judge is asked once, when the run is over."""
         return self.family in ("bias", "preference")
+
+    @property
+    def is_of_router(self) -> bool:
+        """True for metrics that only routers have."""
+        return self.family == "share" or "routing" in self.phases
+
+    @property
+    def is_simulated(self) -> bool:
+        """Whether simulated releases draw it: neither what the judge is asked besides nor what a router does."""
+        return not self.is_probed and not self.is_of_router
 
     @property
     def is_safety(self) -> bool:
@@ -72,6 +82,8 @@ def _specs() -> tuple[MetricSpec, ...]:
             scale=1e6,
         ),
         MetricSpec("usd_per_success", "USD", "lower", "ratio", golden, numerator="usd", denominator="success"),
+        MetricSpec("flagship_share", "1", "lower", "share", column="routed"),
+        MetricSpec("routing_s", "s", "lower", "quantile", column="e2e_s", phases=("routing",)),
         MetricSpec("judge_sensitivity", "1", "higher", "judge"),
         MetricSpec("judge_specificity", "1", "higher", "judge"),
         MetricSpec("judge_position_bias", "1", "lower", "bias", phases=("pairwise",)),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from evalharness.metrics import paired, rates, ratios
+from evalharness.metrics import paired, rates, ratios, shares
 from evalharness.metrics.biases import bias
 from evalharness.metrics.calibrated import Calibrations, added_up
 from evalharness.metrics.catalogue import METRICS, MetricSpec
@@ -18,9 +18,9 @@ from golden_sets.records import SetKind
 def rows_for(spec: MetricSpec, table: OutcomeTable, where: Mapping[str, str]) -> OutcomeTable:
     """The rows of both arms that a metric is about.
 
-    Rates and costs rest on the scored answers; latency on the latency pass (where there was none, on what was
+    Rates, shares and costs rest on the scored answers; latency on the latency pass (where there was none, on what was
     measured beside the answers); reliability on every request for an answer; biases and preferences on what the judge
-    was asked besides.
+    was asked besides; the time a router takes on rows of its own.
     """
     selector = dict(where)
     if spec.set_kind is not None:
@@ -28,6 +28,8 @@ def rows_for(spec: MetricSpec, table: OutcomeTable, where: Mapping[str, str]) ->
     rows = table.where(selector)
     if spec.is_probed:
         return rows.phase(*spec.phases)
+    if "routing" in spec.phases:
+        return rows.phase("routing")
     if spec.family == "reliability":
         return rows.phase("quality", "latency")
     if spec.family == "quantile" or spec.denominator == "e2e_s":
@@ -88,6 +90,8 @@ def measure(
         return ratios.latency_quantile(spec, mine, arm, quantile)
     if spec.family == "ratio":
         return ratios.sum_ratio(spec, mine, arm, calibrations)
+    if spec.family == "share":
+        return shares.share(spec, mine, arm)
     if spec.family == "reliability":
         return rates.request_success_rate(spec, mine, arm)
     if spec.is_safety:
@@ -115,6 +119,8 @@ def compare(
         return paired.ratio(spec, pairs, calibrations)
     if spec.family == "rate":
         return paired.rate_difference(spec, pairs, calibrations)
+    if spec.family == "share":
+        return shares.share_difference(spec, pairs)
     raise InputError(
         f"metric '{metric}' has no comparison in pairs", do="use a floor or a ceiling, or a rate or cost metric"
     )

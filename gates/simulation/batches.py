@@ -119,8 +119,8 @@ class _Late:
         return found[0], found[1], found[2]
 
     def at_end(self, check: int, prompts: Integers) -> tuple[Mask, Mask]:
-        """A check that is examined once. What the judge is asked besides is not simulated: such a check passes."""
-        if self.batch.sampler.layout.checks[check].check.spec.is_probed:
+        """A check that is examined once. What is not simulated passes."""
+        if not self.batch.sampler.layout.checks[check].check.spec.is_simulated:
             everywhere = np.ones(self.batch.releases, dtype=np.bool_)
             return everywhere, ~everywhere
         passes, fails, _ = stopping([self._bound(check, prompts)], self.batch.sampler.end_levels, self.batch.releases)

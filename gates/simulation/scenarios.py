@@ -190,6 +190,8 @@ def _remarks(layout: Layout, assumptions: Assumptions) -> Iterator[str]:
     for laid in layout.checks:
         if laid.check.spec.is_probed:
             yield f"check '{laid.id}' rests on what the judge is asked besides: not simulated, taken to pass"
+        if laid.check.spec.is_of_router:
+            yield f"check '{laid.id}' is about what a router does: not simulated, taken to pass"
     judge_checks: list[Check] = [c.check for c in layout.checks if c.check.spec.family == "judge"]
     if judge_checks and not assumptions.judges:
         yield f"check '{judge_checks[0].id}' is about the judge, and none is simulated: it never passes"

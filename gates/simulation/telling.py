@@ -71,7 +71,7 @@ class Told:
     def at_limit(self, assumptions: Assumptions) -> Iterator[LimitPoint]:
         """Every simulated check in turn exactly at its limit."""
         for index, laid in enumerate(self.layout.checks):
-            if laid.check.spec.is_probed:
+            if not laid.check.spec.is_simulated:
                 continue
             total = self.totals["limit", float(index)]
             passes, passes_interval = self._chance(total.alone_passed.get(index, int(total.passed[index])))
@@ -107,7 +107,7 @@ class Told:
         """Every simulated check in every cell, everything as expected."""
         total = self.totals["difference", 0.0]
         for index, laid in enumerate(self.layout.checks):
-            if laid.check.spec.is_probed:
+            if not laid.check.spec.is_simulated:
                 continue
             alone = index in total.alone_passed
             own = self.expected.own[index]

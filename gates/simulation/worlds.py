@@ -160,7 +160,7 @@ def expected_rate(check: LaidCheck, assumptions: Assumptions) -> float | None:
 
 def _own(check: LaidCheck, assumptions: Assumptions) -> float:
     policy_check, spec = check.check, check.check.spec
-    if _scored(policy_check) or spec.is_probed:
+    if _scored(policy_check) or not spec.is_simulated:
         return math.nan
     given = assumptions.rate_of(check.id) if spec.family == "quantile" else expected_rate(check, assumptions)
     if spec.family == "reliability":
