@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from golden_sets.digests import Digest
 from golden_sets.records import Record, SetKind
+
+Route = Literal["small", "flagship"]
+"""The two models a router chooses from."""
 
 
 class Estimate(Record):
@@ -130,6 +133,9 @@ class Evidence(Record):
     """Digest of the subject's manifest (for imported evidence: of its name and rows)."""
     subject_kind: Literal["model", "router"] = "model"
     """What the subject is."""
+    routes: Mapping[Route, Digest] | None = None
+    """Of a router: manifest digests of the models it was measured with. None: those of a model, or of a router that was
+    measured on scores that name no models. What has none is written, and hashed, without this key."""
     incumbent_name: str | None = None
     """Name of the incumbent in the same outcomes, where there is one."""
     incumbent_digest: Digest | None = None
@@ -162,3 +168,8 @@ class Evidence(Record):
     """An interval for every metric and cell."""
     provenance: Provenance
     """Where the numbers were made."""
+
+    @model_serializer(mode="wrap")
+    def _without_routes(self, written: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        found: dict[str, Any] = written(self)
+        return {name: value for name, value in found.items() if name != "routes" or value is not None}

@@ -17,6 +17,7 @@ from gates.course import follow
 from gates.decision import CheckResult, Decision, Status, Verdict
 from gates.fitting import misfit, require_fit
 from gates.policy import Check, Policy
+from gates.staleness import Serving, stale, unchecked
 from golden_sets.digests import short
 from golden_sets.errors import InputError
 
@@ -39,6 +40,7 @@ def gate(
     anchor: Measured | None = None,
     require_plan: bool = False,
     unplanned: str | None = None,
+    serving: Serving | None = None,
     where: Mapping[str, str] | None = None,
 ) -> Decision:
     """Apply a policy.
@@ -53,6 +55,8 @@ def gate(
         anchor: the same for the policy's anchor.
         require_plan: refuse to promote on unplanned evidence (a policy's own ``require_plan`` wins).
         unplanned: why the evidence is to be taken as unplanned, where the caller knows more than the evidence tells.
+        serving: of a router: the models it would choose from now. Evidence that was measured with others is stale, and
+            blocks whatever its checks say. None: not known.
         where: ``file:line`` of each check, for messages.
 
     Raises:
@@ -81,7 +85,8 @@ def gate(
     else:
         checks = _at_once(policy, joined, where or {})
     must_plan = policy.require_plan if policy.require_plan is not None else require_plan
-    verdict, reason = _verdict(checks, _refusals(joined, unplanned=unplanned, must_plan=must_plan))
+    refusals = _refusals(joined, unplanned=unplanned, must_plan=must_plan)
+    verdict, reason = _verdict(checks, refusals, stale(evidence, serving))
     return Decision(
         verdict=verdict,
         reason=reason,
@@ -103,7 +108,7 @@ def gate(
         primary=policy.primary,
         superior=_superior(checks, policy),
         checks=tuple(checks),
-        notes=tuple(_notes(joined, unplanned)),
+        notes=(*_notes(joined, unplanned), *unchecked(evidence, serving)),
     )
 
 
@@ -238,8 +243,11 @@ def _cells(check: Check, table: OutcomeTable, where: str | None) -> list[dict[st
     return cells
 
 
-def _verdict(checks: list[CheckResult], refusals: Sequence[str]) -> tuple[Verdict, str]:
+def _verdict(checks: list[CheckResult], refusals: Sequence[str], outdated: str | None) -> tuple[Verdict, str]:
     failed = [c.id for c in checks if c.status is Status.FAIL]
+    if outdated is not None:
+        also = f"; besides, {_count(failed, 'check')} failed: {', '.join(failed)}" if failed else ""
+        return Verdict.BLOCK, outdated + also
     unsettled = [c.id for c in checks if c.status is Status.INCONCLUSIVE]
     if failed:
         return Verdict.BLOCK, f"{_count(failed, 'check')} failed: {', '.join(failed)}"
