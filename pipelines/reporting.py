@@ -14,7 +14,7 @@ from evalharness.plan import Plan
 from evalharness.scoring import Answer
 from gates.decision import Decision
 from gates.policy import Policy
-from gates.reports import FailingExample, JudgedAnswer, ReportInput, ReportPaths, write_report
+from gates.reports import FailingExample, JudgedAnswer, ReportInput, ReportPaths, Section, write_report
 from gates.reports.model import is_failure
 from golden_sets.digests import short
 from golden_sets.records import SetKind
@@ -34,6 +34,7 @@ def report(
     plan: Plan | None = None,
     answers: Sequence[Answer] = (),
     exposures: Mapping[str, int] | None = None,
+    sections: Sequence[Section] = (),
 ) -> ReportPaths:
     """Write the report of a decision into its own folder below ``directory``.
 
@@ -46,6 +47,7 @@ def report(
         plan: the plan of planned evidence.
         answers: the answers, where they are at hand: failing ones become examples.
         exposures: how many subjects each set has measured, by its name, where that is counted.
+        sections: what else the report is to tell.
 
     Raises:
         InfrastructureError: it cannot be written.
@@ -60,6 +62,7 @@ def report(
         outcomes=outcomes,
         examples=failing_examples(answers),
         exposures=exposures or {},
+        sections=tuple(sections),
     )
     return write_report(inputs, report_folder(decision, directory))
 

@@ -5,13 +5,17 @@ from gates.reports.junit import render_junit
 from gates.reports.markdown import render_markdown
 from gates.reports.model import FailingExample, JudgedAnswer, ReportInput
 from gates.reports.page import render_html
+from gates.reports.sections import Figure, Listing, Section
 from gates.reports.writing import ReportPaths, write_report
 
 __all__ = [
     "FailingExample",
+    "Figure",
     "JudgedAnswer",
+    "Listing",
     "ReportInput",
     "ReportPaths",
+    "Section",
     "render_html",
     "render_json",
     "render_junit",

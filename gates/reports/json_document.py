@@ -9,6 +9,7 @@ from typing import Any
 from gates.reports.agreement_view import agreement_document
 from gates.reports.judge_view import judge_document
 from gates.reports.model import FailingExample, ReportInput
+from gates.reports.sections import sections_document
 from gates.reports.sureness import sample_counts
 from gates.reports.text import well_formed
 
@@ -41,6 +42,7 @@ def json_document(report: ReportInput) -> dict[str, Any]:
             "sample": [] if report.outcomes is None else [asdict(c) for c in sample_counts(report.outcomes)],
             "judge": {**judge_document(report), **agreement_document(report)},
             "examples": [_example(e) for e in report.examples],
+            "sections": sections_document(report.sections),
             "links": dict(report.links),
         },
     }

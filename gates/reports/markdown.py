@@ -39,6 +39,7 @@ def render_markdown(report: ReportInput) -> str:
         *_section("Inconclusive", [_why(c) for c in decision.checks if c.status is Status.INCONCLUSIVE]),
         *_section("What would settle it", _settling(decision.checks)),
         *_section("Notes", [_reason(note) for note in decision.notes]),
+        *_further(report),
         *_judge(report),
         *_exposure(report),
         f"Intervals hold at {confidence(1 - 2 * decision.alpha)}, "
@@ -108,6 +109,19 @@ def _reason(text: str) -> str:
     return markdown_text(shortened(text, LONGEST_REASON))
 
 
+def _further(report: ReportInput) -> list[str]:
+    """Sections that were made elsewhere: their words and tables, no drawings."""
+    lines = []
+    for section in report.sections:
+        lines += _section(section.title, [_reason(text) for text in section.text])
+        for listing in section.listings:
+            rows = [listing.columns, *listing.rows[:MOST_ROWS]]
+            head, *rest = ["| " + " | ".join(markdown_text(cell) for cell in row) + " |" for row in rows]
+            ruler = "|:--|" + "--:|" * (len(listing.columns) - 1)
+            lines += [markdown_text(listing.caption) + ":", "", head, ruler, *rest, ""]
+    return lines
+
+
 def _judge(report: ReportInput) -> list[str]:
     """The judge's error, biases and their limits, pairs, successful attacks, open flags; nothing without a judge."""
     seen = judge_view(report)
@@ -145,4 +159,4 @@ def _section(title: str, items: list[str]) -> list[str]:
     if not items:
         return []
     rest = [f"- and {count(len(items) - MOST_ROWS)} more in the HTML report"] if len(items) > MOST_ROWS else []
-    return [f"**{title}**", "", *(f"- {item}" for item in items[:MOST_ROWS]), *rest, ""]
+    return [f"**{markdown_text(title)}**", "", *(f"- {item}" for item in items[:MOST_ROWS]), *rest, ""]

@@ -9,6 +9,7 @@ from evalharness.evidence import Evidence
 from evalharness.outcomes import OutcomeTable
 from evalharness.plan import Plan
 from gates.decision import Decision
+from gates.reports.sections import Section
 from golden_sets.records import SetKind
 
 
@@ -85,6 +86,8 @@ class ReportInput:
     """Prompts on which the candidate failed; may be fewer than there are."""
     exposures: Mapping[str, int] = field(default_factory=dict)
     """How many versions, this one among them, have recorded evidence on each set; empty: not counted."""
+    sections: tuple[Section, ...] = ()
+    """What the gate does not know of: sections made by whoever asks for the report."""
     links: Mapping[str, str] = field(default_factory=dict)
     """Where else to look: label -> address (http, https) or any other identifier."""
 
