@@ -74,11 +74,19 @@ class MeanSequence:
         self._means: Vector = np.arange(1, grid) / grid
         self._above = None if below is None else _Gambler(below, self._means)
         self._below = None if above is None else _Gambler(above, 1.0 - self._means)
-        self._count, self._sum = 0, 0.0
+        self._count, self._sum, self._weights = 0, 0.0, 0.0
         self._moments = _Plugin()
 
-    def update(self, value: float) -> None:
+    def update(self, value: float, weight: float = 1.0) -> None:
         """Take one observation.
+
+        Where observations are sampled with probabilities that differ, a weight of the smallest probability over this
+        one's keeps the sequence valid for the mean over everything that could have been sampled: the bets are scaled by
+        it, so that each candidate mean's gambler still gains nothing on average where that is the mean.
+
+        Args:
+            value: in [low, high].
+            weight: in (0, 1].
 
         Raises:
             InputError: NaN, or outside the range.
@@ -86,13 +94,15 @@ class MeanSequence:
         low, high = self._range
         if not low <= value <= high:
             raise InputError(f"observation {value} lies outside [{low:g}, {high:g}]")
+        if not 0.0 < weight <= 1.0:
+            raise InputError(f"a weight must lie in (0, 1], got {weight}")
         x = (value - low) / (high - low)
         if self._above is not None:
-            self._above.bet(x, self._moments)
+            self._above.bet(x, self._moments, weight)
         if self._below is not None:
-            self._below.bet(1.0 - x, self._moments)
+            self._below.bet(1.0 - x, self._moments, weight)
         self._moments.update(x)
-        self._count, self._sum = self._count + 1, self._sum + x
+        self._count, self._sum, self._weights = self._count + 1, self._sum + weight * x, self._weights + weight
 
     def bounds(self) -> tuple[float | None, float | None]:
         """Current (low, high), None for a side that is not asked for; the whole range before any observation."""
@@ -112,7 +122,7 @@ class MeanSequence:
         low, high = self.bounds()
         if self._count == 0:
             raise InputError("nothing observed yet")
-        mean = self._scale(self._sum / self._count)
+        mean = self._scale(self._sum / self._weights)
         value = (
             None
             if mean is None
@@ -219,8 +229,8 @@ class _Gambler:
         self._capital: Vector = np.zeros(means.size)
         self._alive = np.ones(means.size, dtype=np.bool_)
 
-    def bet(self, x: float, plugin: _Plugin) -> None:
-        stake = np.minimum(plugin.bet(self._alpha), _TRUNCATION / self._means)
+    def bet(self, x: float, plugin: _Plugin, weight: float = 1.0) -> None:
+        stake = weight * np.minimum(plugin.bet(self._alpha), _TRUNCATION / self._means)
         self._capital += np.log1p(stake * (x - self._means))
         self._alive &= self._capital < math.log(1 / self._alpha)
 
