@@ -5,6 +5,7 @@ Every interval function returns an `Interval`; a bound that cannot be given is N
 
 from evalharness.spending import Spending
 from evalharness.statistics.agreement import clustered_kappa_interval, cohen_kappa, kappa_interval
+from evalharness.statistics.bounded_mean import betting_p_value
 from evalharness.statistics.clustered import (
     clustered_mean_interval,
     clustered_paired_interval,
@@ -91,6 +92,7 @@ __all__ = [
     "SequentialDesign",
     "Side",
     "Spending",
+    "betting_p_value",
     "binomial_path",
     "boundaries",
     "clustered_kappa_interval",
