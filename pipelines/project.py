@@ -108,6 +108,27 @@ class LookOptions(Record):
     """How the chance of a missed pass is spent on stopping early without one; null: never."""
 
 
+class RouterOptions(Record):
+    """The router between two of the project's candidates: what it learns from, and what its releases must show."""
+
+    small: str = Field(min_length=1)
+    """Name of the small candidate; what channel ``small`` serves in production counts in its place."""
+    flagship: str = Field(min_length=1)
+    """Name of the flagship; what channel ``flagship`` serves in production counts in its place."""
+    sets: tuple[str, ...] = ()
+    """Cards of the sets whose prompts both models answer to label them: none of them is a set of the gate."""
+    policy: str = "router-policy.yaml"
+    """The policy of its releases."""
+    max_loss: float = Field(default=0.02, gt=0, lt=1)
+    """Most mean quality that may be given up against always asking the flagship."""
+    confidence: float = Field(default=0.95, gt=0.5, lt=1)
+    """Of the upper bound on it."""
+    stage: Literal["shadow", "canary", "production"] = "production"
+    """Stage of channel ``router`` that releases move."""
+    line: str = "main"
+    """Declared line of work: routers of one line are attempts of one lineage."""
+
+
 class ProjectFile(Record):
     """The keys of ``relgate.yaml``. Paths are relative to the file."""
 
@@ -153,6 +174,8 @@ class ProjectFile(Record):
     weights: Mapping[str, Mapping[str, float]] = Field(default_factory=dict)
     """What groups of a set's prompts count in numbers pooled over them, e.g. ``{golden: {tier=easy: 0.8, tier=hard:
     0.2}}`` for the mix of the traffic; by default every prompt counts alike."""
+    router: RouterOptions | None = None
+    """The router between two candidates; null: there is none."""
     controls: str | None = None
     """JSONL of control answers with known labels, judged beside the run to measure the judge's sensitivity."""
 
@@ -310,6 +333,35 @@ class Project:
         """
         loaded = tuple(read_set(self.at(card)) for card in self.file.sets)
         names = [s.prompt_set.name for s in loaded]
+        doubled = sorted({n for n in names if names.count(n) > 1})
+        if doubled:
+            raise InputError(f"two sets are named '{doubled[0]}'", where=self.path, do="give every set its own name")
+        return loaded
+
+    @property
+    def router(self) -> RouterOptions:
+        """What the project says of its router.
+
+        Raises:
+            InputError: nothing.
+        """
+        if self.file.router is None:
+            raise InputError(
+                "the project says nothing of a router",
+                where=self.path,
+                do="add 'router: {small: NAME, flagship: NAME, sets: [CARD]}'",
+            )
+        return self.file.router
+
+    @cached_property
+    def routing_sets(self) -> tuple[LoadedSet, ...]:
+        """The sets that label a router's prompts.
+
+        Raises:
+            InputError: one is a set of the gate, too, or two have one name, or one cannot be read.
+        """
+        loaded = tuple(read_set(self.at(card)) for card in self.router.sets)
+        names = [s.prompt_set.name for s in (*self.sets, *loaded)]
         doubled = sorted({n for n in names if names.count(n) > 1})
         if doubled:
             raise InputError(f"two sets are named '{doubled[0]}'", where=self.path, do="give every set its own name")

@@ -36,10 +36,15 @@ from golden_sets.records import SetKind
 
 
 def filled_outcomes(table: OutcomeTable, arm: Arm, unscored: float) -> Floats:
-    """Outcomes without gaps: a failed request is 0 (candidate) or 1 (incumbent), an unscored answer ``unscored``."""
+    """Outcomes without gaps: a failed request is 0 (candidate) or 1 (incumbent), an unscored answer ``unscored``.
+
+    A failed request with an outcome keeps it: one answer that two routers give cannot be worth 0 to one and 1 to the
+    other.
+    """
     outcomes, failed = table.numbers("outcome"), table.failed()
-    filled = np.where(np.isnan(outcomes), unscored, outcomes)
-    filled[failed] = 0.0 if arm == "candidate" else 1.0
+    unknown = np.isnan(outcomes)
+    filled = np.where(unknown, unscored, outcomes)
+    filled[failed & unknown] = 0.0 if arm == "candidate" else 1.0
     return filled
 
 
