@@ -132,17 +132,19 @@ class FrontierMetrics:
     """Least share of flagship calls that recovers 80 % of the gap."""
 
 
-def apgr(predictions: npt.ArrayLike, delta: npt.ArrayLike) -> float | None:
+def apgr(predictions: npt.ArrayLike, delta: npt.ArrayLike, *, points: int = DECILES) -> float | None:
     """Average performance gap recovered; None where the flagship is no better on these prompts.
 
     Args:
         predictions: the router's scores, higher: rather the flagship; shape (n,).
         delta: flagship's score minus the small model's, shape (n,).
+        points: equal bins between the thresholds: 10 is RouteLLM's number; with 100 the trapezoid cuts less off a
+            curved frontier, and APGR is about .002 higher.
 
     Raises:
         InputError: empty, of different lengths, or not finite.
     """
-    return number(Ranking(predictions, delta).deciles().apgr)
+    return number(Ranking(predictions, delta).deciles(points=points).apgr)
 
 
 def cpt(predictions: npt.ArrayLike, delta: npt.ArrayLike, level: float) -> float | None:
