@@ -10,6 +10,7 @@ from evalharness.plan import Plan
 from gates.registry import Registry
 from golden_sets.digests import Digest
 from pipelines.planning import plan_for
+from pipelines.subjects import Named
 from pipelines.workspace import Workspace
 
 
@@ -38,7 +39,7 @@ class AttemptPlans:
 
     registry: Registry
     """Where attempts are counted."""
-    subject: Candidate | None
+    subject: Named | None
     """Who is put to the sets; None: somebody new."""
     plan_as: Callable[[int], Plan]
     """The plan as attempt 1, 2, ...; nothing else of it may change from call to call."""

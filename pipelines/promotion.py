@@ -8,7 +8,7 @@ from pathlib import Path
 from evalharness.candidate import Candidate
 from evalharness.evidence import Evidence
 from gates.decision import Decision, Verdict
-from gates.registry import ChannelState
+from gates.registry import ChannelState, Registry
 from gates.registry.channels import PRODUCTION
 from pipelines.project import Project
 from pipelines.release_rules import against_another, withdrawn
@@ -43,11 +43,11 @@ def promotion_obstacle(
     )
 
 
-def promote(workspace: Workspace, decision: Decision, before: ChannelState, *, wanted: bool) -> Promotion:
+def promote(registry: Registry, decision: Decision, before: ChannelState, *, wanted: bool) -> Promotion:
     """Move the channel when the decision allows it, or say why a passing decision does not.
 
     Args:
-        workspace: project and registry.
+        registry: where the decision is recorded.
         decision: a recorded decision.
         before: the stage as it was when the release began.
         wanted: False: leave the channel where it is.
@@ -60,7 +60,6 @@ def promote(workspace: Workspace, decision: Decision, before: ChannelState, *, w
         return Promotion(before, promoted=passed, moved=False)
     if not wanted or not passed:
         return Promotion(before, promoted=False, moved=False)
-    registry = workspace.registry
     reason = against_another(
         before,
         registry.channel(before.channel, PRODUCTION).digest,

@@ -132,7 +132,7 @@ async def release(
         paths = existing_report(registry, decision, project.reports)
     else:
         paths = _new_report(workspace, decision, evaluation, exposures)
-    promotion = move_channel(workspace, decision, before, wanted=promote)
+    promotion = move_channel(registry, decision, before, wanted=promote)
     warnings = promotion.warnings
     if evaluation is not None:
         warnings = (*evaluation.evidence.provenance.details["warnings"], *warnings)

@@ -30,6 +30,7 @@ from evalharness.candidate import Candidate
 from evalharness.evidence import Estimate, Evidence
 from gates.decision import Decision, Status
 from golden_sets.digests import Digest, short
+from pipelines.subjects import Subject
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -68,7 +69,7 @@ class Mirrored:
 def mirror_release(
     tracking_uri: str,
     *,
-    candidate: Candidate,
+    candidate: Candidate | Subject,
     decision: Decision,
     evidence: Evidence,
     report_dir: Path | None,
@@ -79,7 +80,7 @@ def mirror_release(
 
     Args:
         tracking_uri: as MLflow takes it; ``sqlite:///FILE`` keeps artifacts in ``mlartifacts/`` beside the file.
-        candidate: the subject.
+        candidate: the subject: a model, or anything else with its own parameters.
         decision: the decision to mirror.
         evidence: what it rests on.
         report_dir: directory whose files become the run's artifacts under ``report/``; None: none.
@@ -87,14 +88,16 @@ def mirror_release(
         channel: the channel, which is the name of the registered model.
     """
 
+    subject = candidate if isinstance(candidate, Subject) else _model(candidate)
+
     def mirror(client: MlflowClient) -> Mirrored:
         experiment = _experiment(client, tracking_uri, f"relgate/{channel}")
-        run_id, finished = _run(client, experiment, candidate, decision)
+        run_id, finished = _run(client, experiment, subject, decision)
         if not finished:
-            _log(client, run_id, candidate, decision, evidence, policy_name)
+            _log(client, run_id, subject, decision, evidence, policy_name)
             if report_dir is not None:
                 client.log_artifacts(run_id, str(report_dir), artifact_path="report")
-        version = _model_version(client, channel, candidate.digest, candidate.name, run_id)
+        version = _model_version(client, channel, subject.digest, subject.name, run_id)
         for key, value in _decision_tags(decision, policy_name).items():
             client.set_model_version_tag(channel, str(version), key, value)
         if not finished:  # last, so that a run that was cut short is taken up again
@@ -144,20 +147,20 @@ def _experiment(client: MlflowClient, tracking_uri: str, name: str) -> str:
     return str(client.create_experiment(name, artifact_location=location))
 
 
-def _run(client: MlflowClient, experiment: str, candidate: Candidate, decision: Decision) -> tuple[str, bool]:
+def _run(client: MlflowClient, experiment: str, subject: Subject, decision: Decision) -> tuple[str, bool]:
     """The decision's run, and whether it is complete already."""
     found = client.search_runs([experiment], f"tags.`{DECISION_TAG}` = '{decision.digest}'", max_results=1)
     if found:
         return str(found[0].info.run_id), found[0].info.status == "FINISHED"
-    tags = {DECISION_TAG: decision.digest, DIGEST_TAG: candidate.digest, "relgate.verdict": decision.verdict.value}
-    run = client.create_run(experiment, run_name=f"{candidate.name}: {decision.verdict.value}", tags=tags)
+    tags = {DECISION_TAG: decision.digest, DIGEST_TAG: subject.digest, "relgate.verdict": decision.verdict.value}
+    run = client.create_run(experiment, run_name=f"{subject.name}: {decision.verdict.value}", tags=tags)
     return str(run.info.run_id), False
 
 
 def _log(
     client: MlflowClient,
     run_id: str,
-    candidate: Candidate,
+    subject: Subject,
     decision: Decision,
     evidence: Evidence,
     policy_name: str,
@@ -173,7 +176,7 @@ def _log(
     client.log_batch(
         run_id,
         metrics=[Metric(key, float(value), moment, 0) for key, value in counts.items()],
-        params=[Param(key, str(value)[:_LONGEST_PARAM]) for key, value in _params(candidate, decision).items()],
+        params=[Param(key, str(value)[:_LONGEST_PARAM]) for key, value in _params(subject, decision).items()],
         tags=[RunTag(key, value) for key, value in {**_digest_tags(decision), "relgate.policy": policy_name}.items()],
     )
 
@@ -209,16 +212,24 @@ def _free_name(name: str, taken: Mapping[str, float]) -> str:
     return free
 
 
-def _params(candidate: Candidate, decision: Decision) -> dict[str, object]:
+def _model(candidate: Candidate) -> Subject:
+    """A model with its parameters."""
     sampling, engine = candidate.manifest.sampling, candidate.manifest.engine
-    return {
-        "candidate": candidate.name,
+    params = {
         "family": candidate.family,
         "engine": engine.kind,
         "engine_version": engine.version,
         "temperature": sampling.temperature,
         "top_p": sampling.top_p,
         "max_tokens": sampling.max_tokens,
+    }
+    return Subject(candidate.name, candidate.digest, params)
+
+
+def _params(subject: Subject, decision: Decision) -> dict[str, object]:
+    return {
+        "candidate": subject.name,
+        **subject.params,
         "policy": f"{decision.policy_name} {decision.policy_version}",
         "alpha": decision.alpha,
         "primary": decision.primary,

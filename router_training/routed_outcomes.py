@@ -7,7 +7,7 @@ elsewhere.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,7 +25,7 @@ from golden_sets.length import count_tokens, length_bucket
 from router_training.pairs import Pairs
 from router_training.records import Model
 
-OF_PROMPTS = ("set_kind", "set_name", "prompt_id", "prompt_digest", "cluster", "repeat")
+OF_PROMPTS = ("set_kind", "set_name", "prompt_id", "prompt_digest", "cluster")
 """Columns that are about the prompt, whoever answered it."""
 
 
@@ -35,8 +35,8 @@ class Sent:
 
     to: Mapping[PromptId, Model]
     """The model of each prompt, by name of the set and id of the prompt."""
-    seconds: Mapping[PromptId, float] = field(default_factory=dict)
-    """How long it took to decide, where that was measured, one prompt at a time."""
+    seconds: Mapping[PromptId, Sequence[float]] = field(default_factory=dict)
+    """How long it took to decide, each time that was measured, one prompt at a time."""
 
 
 def answers_of_both(pairs: Pairs, set_name: str) -> OutcomeTable:
@@ -143,10 +143,11 @@ class _Answers:
             found["cluster"] = _text([units[prompt] for prompt in self.prompts])
         return found
 
-    def timed(self, arm: Arm, seconds: Mapping[PromptId, float]) -> dict[str, Any]:
-        """The columns of the rows that tell how long a router took: one for each prompt that was timed."""
+    def timed(self, arm: Arm, seconds: Mapping[PromptId, Sequence[float]]) -> dict[str, Any]:
+        """The columns of the rows that tell how long a router took: one for each time that was measured."""
         first = {prompt: row for row, prompt in reversed(list(enumerate(self.prompts)))}
-        rows = np.array(sorted(first[prompt] for prompt in seconds if prompt in first), dtype=np.intp)
+        timed = [(first[prompt], repeat, s) for prompt in first for repeat, s in enumerate(seconds.get(prompt, ()))]
+        rows = np.array([row for row, _, _ in timed], dtype=np.intp)
         found: dict[str, Any] = {}
         for name, column in self._columns(np.ones(len(self), dtype=np.bool_)).items():
             about_prompt = name in OF_PROMPTS or name.startswith(DIMENSION_PREFIX)
@@ -156,7 +157,8 @@ class _Answers:
                 found[name] = column[rows] if about_prompt else np.full(rows.size, np.nan)
         found["arm"] = TextColumn.constant(arm, rows.size)
         found["phase"] = TextColumn.constant("routing", rows.size)
-        found["e2e_s"] = np.array([seconds[self.prompts[row]] for row in rows], dtype=np.float64)
+        found["repeat"] = np.array([repeat for _, repeat, _ in timed], dtype=np.float64)
+        found["e2e_s"] = np.array([s for _, _, s in timed], dtype=np.float64)
         return found
 
     def _columns(self, to: Mask) -> dict[str, Any]:
