@@ -21,7 +21,7 @@ import numpy.typing as npt
 from scipy import optimize, special
 
 from golden_sets.errors import InputError
-from router_training.pairs import Codes, Floats
+from router_training.pairs import Codes, Floats, Rows
 from router_training.records import Curve
 
 _KNOTS = 65
@@ -80,7 +80,7 @@ def calibrated(curve: Curve, predictions: npt.ArrayLike) -> Floats:
     return np.asarray(np.interp(np.asarray(predictions, dtype=np.float64), curve.x, curve.y))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False)
 class Bin:
     """Prompts of similar P(hard)."""
 
@@ -88,8 +88,13 @@ class Bin:
     """Mean P(hard)."""
     observed: float
     """Share that is hard."""
-    n: int
-    """Prompts."""
+    rows: Rows
+    """Places of the prompts, shape (n,)."""
+
+    @property
+    def n(self) -> int:
+        """Prompts."""
+        return self.rows.size
 
 
 def reliability(p: npt.ArrayLike, outcome: npt.ArrayLike, *, bins: int = 10) -> tuple[Bin, ...]:
@@ -104,7 +109,7 @@ def reliability(p: npt.ArrayLike, outcome: npt.ArrayLike, *, bins: int = 10) -> 
     starts = np.searchsorted(sorted_p, sorted_p[np.arange(bins) * chance.size // bins], side="left")
     edges = np.r_[np.unique(starts), chance.size]
     return tuple(
-        Bin(float(chance[order[a:b]].mean()), float(happened[order[a:b]].mean()), int(b - a))
+        Bin(float(chance[order[a:b]].mean()), float(happened[order[a:b]].mean()), order[a:b])
         for a, b in itertools.pairwise(edges.tolist())
     )
 
