@@ -21,10 +21,10 @@ class Progress(Protocol):
 class Silent:
     """Shows nothing."""
 
-    def bar(self, text: str, total: int | None) -> AbstractContextManager[Advance]:
+    def bar(self, text: str, total: int | None) -> AbstractContextManager[Advance]:  # noqa: ARG002 - as `Progress` has it
         """Nothing is shown."""
         return nullcontext(_ignore)
 
 
-def _ignore(done: int, total: int) -> None:
+def _ignore(_done: int, _total: int) -> None:
     """Nobody is told."""

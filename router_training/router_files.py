@@ -28,12 +28,12 @@ ENCODER = "encoder.onnx"
 TOKENIZER = "tokenizer.json"
 HEAD = "head.safetensors"
 CLUSTERS = "clusters.safetensors"
-EVALUATION = "evaluation.safetensors"
-"""What an evaluation needs and serving does not: baselines fitted on the same prompts, and calibration scores."""
+BASELINES = "baselines.safetensors"
+"""Heads that an evaluation compares the router with, fitted on the same prompts."""
 SPLITS = "splits.json"
 TRAINING = "training.json"
 
-_FILES = (ENCODER, TOKENIZER, HEAD, CLUSTERS, EVALUATION, SPLITS, TRAINING)
+_FILES = (ENCODER, TOKENIZER, HEAD, CLUSTERS, BASELINES, SPLITS, TRAINING)
 _LEARNT = (ENCODER, TOKENIZER, HEAD, CLUSTERS)
 _AGAIN = "it was changed after it was written: take the original, or train it again"
 
