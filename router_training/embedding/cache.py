@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import sqlite3
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Final
@@ -17,6 +17,7 @@ from golden_sets.digests import Digest
 from golden_sets.errors import InfrastructureError
 from router_training.embedding.embedder import Embedder
 from router_training.heads.head import Matrix
+from router_training.progress import Advance
 
 _BATCH: Final = 512  # prompts that a killed process loses at most
 _KEYS_AT_ONCE: Final = 500  # SQLite's oldest limit on parameters is 999
@@ -115,7 +116,7 @@ def embed_cached(
     cache: EmbeddingCache | None,
     *,
     workers: int = 1,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Advance | None = None,
 ) -> Matrix:
     """Embeddings of prompts, shape (n, 384), each distinct prompt computed at most once.
 

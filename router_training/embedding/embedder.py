@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,11 +17,10 @@ from golden_sets.errors import InputError
 from router_training.embedding.export import GRAPH_FILE, TOKENIZER_FILE
 from router_training.embedding.packages import needed
 from router_training.heads.head import Matrix
+from router_training.progress import Advance
 from router_training.records import EncoderPin
 
 Counts = npt.NDArray[np.int64]
-Progress = Callable[[int, int], None]
-"""Called with the prompts embedded so far and their total."""
 
 READ_CHARACTERS = 32_768
 """Of a longer prompt only this many characters are tokenised; the rest is counted in proportion."""
@@ -85,11 +84,11 @@ class Embedder:
         except InputError as error:
             raise InputError(error.what, where=directory, do="train the router again") from error
 
-    def embed(self, prompts: Sequence[str], *, workers: int = 1, progress: Progress | None = None) -> Matrix:
+    def embed(self, prompts: Sequence[str], *, workers: int = 1, progress: Advance | None = None) -> Matrix:
         """Embeddings of length 1, shape (n, 384), float32."""
         return self.read(prompts, workers=workers, progress=progress).vectors
 
-    def read(self, prompts: Sequence[str], *, workers: int = 1, progress: Progress | None = None) -> Embedded:
+    def read(self, prompts: Sequence[str], *, workers: int = 1, progress: Advance | None = None) -> Embedded:
         """Embeddings and token counts at once.
 
         Args:
@@ -165,8 +164,8 @@ def _tokenizer(data: bytes) -> Any:
         from tokenizers import Tokenizer
     try:
         tokenizer = Tokenizer.from_str(data.decode("utf-8"))
-    except (UnicodeDecodeError, ValueError) as error:
-        raise InputError("the tokenizer's file is none") from error
+    except Exception as error:  # tokenizers raises nothing narrower
+        raise InputError(f"the tokenizer's file is none: {error}") from error
     tokenizer.no_padding()
     tokenizer.no_truncation()
     return tokenizer
