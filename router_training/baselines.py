@@ -10,9 +10,11 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from router_training.heads.fitting import Kind, fit_head
+from router_training.heads.head import Head, Matrix
 from router_training.pairs import Floats, Pairs
 
-FITTED = ("knn", "logistic")
+FITTED: tuple[Kind, ...] = ("knn", "logistic")
 """Kinds of head that stand as baselines."""
 
 
@@ -34,3 +36,17 @@ def untrained_baselines(pairs: Pairs) -> Mapping[str, Floats]:
         "length": length_scores(pairs.prompts),
         "oracle": pairs.delta,
     }
+
+
+def fit_baselines(features: Matrix, pairs: Pairs, *, seed: int = 0) -> Mapping[str, Head]:
+    """The single heads that stand as baselines, with their default settings, by name.
+
+    Args:
+        features: of the training prompts, shape (n, features).
+        pairs: the same prompts with both models' scores.
+        seed: of whatever is drawn at random.
+
+    Raises:
+        InputError: as `heads.fitting.fit_head`.
+    """
+    return {kind: fit_head(kind, features, pairs, seed=seed) for kind in FITTED}
