@@ -12,7 +12,7 @@ import numpy.typing as npt
 from golden_sets.errors import InputError
 from router_training.heads.head import Floats, Matrix
 
-MOST = 2000
+MOST = 4000
 """More prompts than this sharpen the comparison little, and every router carries them."""
 
 

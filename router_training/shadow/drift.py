@@ -33,6 +33,7 @@ QUESTIONS: tuple[Question, ...] = ("composition", "novelty", "band")
 _LARGEST_INTERVAL = 0.6  # beyond it, a bet on "more of these" says little
 _LEAST_INTERVAL = 0.005  # an interval moves as requests join the ranks: a narrower one would be left
 _HALF = (0.0, 0.5, 1.0)  # where one cluster holds nearly everything: the half that is farthest from its centre
+_PARTS = tuple((k / n, (k + 1) / n, 0.5 / n) for n in (2, 4) for k in range(n))  # with what each is staked
 _FARTHEST = (0.01, 0.02, 0.05, 0.1, 0.2, 0.4)  # shares of the reference that are farthest from every centre
 
 
@@ -186,14 +187,13 @@ def _lined_up(centres: Matrix) -> tuple[Floats, list[tuple[int, int]]]:
 
 
 def _on_clusters(branches: Sequence[tuple[int, int]], shares: Floats, alpha: float) -> IntervalBets:
-    """Bets on every branch of the dendrogram, and on the farther half and quarter of every cluster.
-
-    A cluster's farther part comes first in its interval: nearness is what is added to its place.
-    """
+    """Bets on every branch of the dendrogram, and on the halves and quarters of every cluster by nearness."""
     edges = np.concatenate([[0.0], np.cumsum(shares)])
     intervals = [(edges[first], edges[last + 1], 1.0) for first, last in branches]
     intervals += [
-        (edges[place], edges[place] + part * shares[place], 0.5) for place in range(shares.size) for part in (0.5, 0.25)
+        (edges[place] + low * shares[place], edges[place] + high * shares[place], weight)
+        for place in range(shares.size)
+        for low, high, weight in _PARTS
     ]
     low, high, weights = np.array([one for one in intervals if one[1] - one[0] <= _LARGEST_INTERVAL] or [_HALF]).T
     middle, width = (low + high) / 2, np.maximum(high - low, _LEAST_INTERVAL)
