@@ -115,6 +115,10 @@ class DriftTests:
         """Chance of a false alarm, ever, of one test."""
         return self._bets[question].wager.alpha
 
+    def log10(self, question: Question) -> float:
+        """Evidence of one test so far, common logarithm."""
+        return self._bets[question].wager.log10
+
     def rang_at(self, question: Question) -> int | None:
         """Number of the request that rang the alarm, from 1; None: it did not ring."""
         return self._bets[question].wager.rang_at

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -211,6 +211,10 @@ class Watch:
         ]
 
     # -- alerts --------------------------------------------------------------------------------------------
+
+    def rang_at(self, name: Literal["loss", "large"]) -> int | None:
+        """Number of the request whose replay rang a test of quality; None: it did not ring."""
+        return self._rang.get(name)
 
     def alerts(self) -> list[Alert]:
         """Every alert that stands, in the order in which they rang."""
