@@ -19,7 +19,6 @@ from gates.reports.interval_plot import HATCH
 from gates.reports.judge_view import judge_view
 from gates.reports.model import ReportInput
 from gates.reports.sureness import CALIBRATION_CONFIDENCE
-from gates.reports.text import visible
 from gates.reports.words import (
     KIND_TITLES,
     SETS_WEAR_OUT,
@@ -30,6 +29,7 @@ from gates.reports.words import (
     truth_words,
 )
 from golden_sets.digests import short
+from golden_sets.visible_text import visible
 
 EXCERPT = 700
 """Characters of an answer that are shown at once; the rest unfolds."""

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from evalharness.evidence import Estimate
 from gates.decision import CheckResult, Status
 from gates.reports.figures import measured_scale, own_scale
-from gates.reports.text import markdown_code, markdown_text, visible, well_formed, xml_text
+from gates.reports.text import markdown_code, markdown_text, well_formed, xml_text
+from golden_sets.visible_text import visible
 
 
 def made(
