@@ -12,6 +12,7 @@ from gates.registry import ChannelState, Registry
 from gates.registry.channels import PRODUCTION
 from pipelines.project import Project
 from pipelines.release_rules import against_another, withdrawn
+from pipelines.router_staleness import outdated_routers
 from pipelines.tracking import mirror_alias, mirror_release
 from pipelines.workspace import Workspace
 
@@ -27,7 +28,7 @@ class Promotion:
     moved: bool
     """Whether it was moved now."""
     warnings: tuple[str, ...] = ()
-    """Why a passing decision moved nothing."""
+    """Why a passing decision moved nothing, and what a move means for others."""
 
 
 def promotion_obstacle(
@@ -85,7 +86,7 @@ def promote(registry: Registry, decision: Decision, before: ChannelState, *, wan
         expected_generation=before.generation,
         reason=decision.reason,
     )
-    return Promotion(state, promoted=True, moved=True)
+    return Promotion(state, promoted=True, moved=True, warnings=outdated_routers(registry, state))
 
 
 def mirror(

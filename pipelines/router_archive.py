@@ -10,6 +10,7 @@ import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 from golden_sets.digests import Digest, short
 from golden_sets.errors import InfrastructureError, InputError
@@ -22,6 +23,11 @@ class RouterArchive:
     """A folder of routers."""
 
     directory: Path
+
+    @classmethod
+    def of(cls, data: Path) -> Self:
+        """The archive below the folder of what relgate writes."""
+        return cls(data / "routers")
 
     def place(self, digest: Digest) -> Path:
         """Where the router with this digest lies, or would."""
@@ -50,13 +56,12 @@ class RouterArchive:
             ) from error
         return place
 
-    def load(self, digest: Digest, name: str | None, *, where: str) -> Router:
+    def load(self, digest: Digest, name: str | None) -> Router:
         """The router with this digest, every file of it checked.
 
         Args:
             digest: its manifest's.
             name: its name, for messages.
-            where: what serves it, for messages.
 
         Raises:
             InputError: its files are gone, or were changed.
@@ -66,9 +71,9 @@ class RouterArchive:
         place = self.place(digest)
         if not place.is_dir():
             raise InputError(
-                f"the files of router '{name}' ({short(digest)}), which {where} serves, are not kept here",
+                f"the files of router '{name}' ({short(digest)}) are not here",
                 where=place,
-                do="restore them, or name its directory with --incumbent",
+                do="restore them from where it was trained",
             )
         router = Router.load(place)
         if router.digest != digest:

@@ -22,6 +22,8 @@ from golden_sets.errors import InputError
 
 CHANNEL_NAMES = ("flagship", "small", "router")
 """The channels: one line of versions each."""
+ROUTERS = "router"
+"""The channel of routers, and their kind; the others serve models."""
 STAGES = ("shadow", "canary", "production")
 """The stages of every channel, in the order in which a version goes through them."""
 PRODUCTION = STAGES[-1]
@@ -113,8 +115,10 @@ def promote(
     """Move a stage to a version that a passing decision allows, or to the first version of all (no decision).
 
     Raises:
-        InputError: no passing decision for this version against what is served now, or a seed where one is needed.
+        InputError: a model for the routers' channel or a router for another, no passing decision for this version
+            against what is served now, or a seed where one is needed.
     """
+    _require_kind(connection, state, digest, name)
     if decision_digest is None:
         _require_seed_allowed(connection, state, digest, reason)
     else:
@@ -161,6 +165,15 @@ def require_generation(state: ChannelState, expected: int) -> None:
             f"the channel moved meanwhile: generation {state.generation}, not {expected}; it serves {now} now",
             where=state.where,
             do="look at what is served now, compare with that, and promote again",
+        )
+
+
+def _require_kind(connection: Connection, state: ChannelState, digest: Digest, name: str) -> None:
+    (registered,) = ledger.find_events(connection, ("registered",), {"subject": digest})
+    kind = registered.payload["kind"]
+    if (kind == ROUTERS) != (state.channel == ROUTERS):
+        raise InputError(
+            f"'{name}' is a {kind}", where=state.where, do=f"channel '{ROUTERS}' serves routers, the others models"
         )
 
 

@@ -140,6 +140,7 @@ def promote(
     else:
         digest = registry.resolve(version)
         allowed = _allowed_by(workspace, before, digest, version, decision, reason)
+        _require_sound_router(workspace, digest, allowed)
     state = registry.promote(
         before.channel,
         before.stage,
@@ -180,8 +181,9 @@ def rollback(
 
 def _moved(workspace: Workspace, state: ChannelState, *, as_json: bool) -> None:
     from pipelines.promotion import mirror_move
+    from pipelines.router_staleness import outdated_routers
 
-    warnings = mirror_move(workspace.project, state)
+    warnings = (*outdated_routers(workspace.registry, state), *mirror_move(workspace.project, state))
     if as_json:
         emit({**state.to_json(), "warnings": list(warnings)})
         return
@@ -211,6 +213,20 @@ def _allowed_by(
     if gone is not None and not reason.strip():
         raise InputError(f"'{name}': {gone}", where=state.where, do='say why it may come back: --reason "..."')
     return chosen
+
+
+def _require_sound_router(workspace: Workspace, digest: Digest, decision: Digest) -> None:
+    """A router's files must be what its manifest says, and its evidence must speak of the models that are served."""
+    registry = workspace.registry
+    version = registry.show(digest)
+    if version.kind != "router":
+        return
+    from pipelines.router_archive import RouterArchive
+    from pipelines.router_staleness import require_fresh, serving_models
+
+    RouterArchive.of(workspace.project.data).load(digest, version.name)
+    evidence = registry.evidence(registry.recorded_decision(decision).evidence_digest)
+    require_fresh(evidence, serving_models(registry, workspace.project))
 
 
 def _about(payload: object) -> str:
