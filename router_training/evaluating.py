@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from router_training.cells import family_cells, length_cells
 from router_training.deciding import Decisions
 from router_training.evaluation import (
     BaselineResult,
+    Example,
     FrontierPoint,
     LiteralBandResult,
     Operation,
@@ -29,6 +31,10 @@ from router_training.resampling import Resamples, percentile_interval
 
 CURVE_POINTS = 50
 """Thresholds of the frontier that is drawn."""
+EXAMPLES = 10
+"""Prompts that are shown."""
+EXCERPT = 600
+"""Characters of each."""
 
 
 def evaluate_router(
@@ -105,6 +111,7 @@ def evaluate_router(
         },
         lengths=length_cells(pairs, scores, decisions.flagship, confidence),
         families=family_cells(pairs, scores, decisions.flagship, confidence),
+        examples=_examples(pairs, decisions),
         notes=tuple(notes),
     )
 
@@ -180,11 +187,13 @@ def _operation(
     if pairs.small_usd is not None and pairs.flagship_usd is not None:
         spent = np.where(flagship, pairs.flagship_usd, pairs.small_usd)
         usd, usd_ratio = _costs(spent, pairs.flagship_usd, pairs, confidence)
+    upper = loss_estimate(given_up, pairs.groups, point.confidence, side="upper")
     return Operation(
         quality=mean_score("quality", np.where(flagship, pairs.flagship, pairs.small), pairs.groups, confidence),
         loss=loss_estimate(given_up, pairs.groups, confidence),
-        loss_bound=loss_estimate(given_up, pairs.groups, point.confidence, side="upper"),
+        loss_bound=upper,
         max_loss=point.max_loss,
+        bound=_bound(upper, loss_estimate(given_up, pairs.groups, point.confidence, side="lower"), point.max_loss),
         gap_recovered=_gap_recovered(given_up, pairs, resamples, confidence),
         flagship_share=mean_score("flagship_share", flagship, pairs.groups, confidence),
         band_share=mean_score("band_share", decisions.band, pairs.groups, confidence),
@@ -192,6 +201,12 @@ def _operation(
         usd=usd,
         usd_ratio=usd_ratio,
     )
+
+
+def _bound(upper: Estimate, lower: Estimate, max_loss: float) -> Literal["holds", "exceeded", "open"]:
+    if upper.high is not None and upper.high <= max_loss:
+        return "holds"
+    return "exceeded" if lower.low is not None and lower.low > max_loss else "open"
 
 
 def _costs(spent: Floats, flagship: Floats, pairs: Pairs, confidence: float) -> tuple[Estimate, Estimate]:
@@ -217,6 +232,22 @@ def _gap_recovered(given_up: Floats, pairs: Pairs, resamples: Resamples, confide
         note=NO_GAP if value is None else None,
     )
     return estimate("gap_recovered", interval)
+
+
+def _examples(pairs: Pairs, decisions: Decisions) -> tuple[Example, ...]:
+    p_hard, lost = decisions.scores.p_hard, np.where(decisions.flagship, 0.0, pairs.delta)
+    worst = [row for row in np.lexsort((p_hard, -lost)).tolist() if lost[row] > 0][:EXAMPLES]
+    return tuple(
+        Example(
+            id=pairs.ids[row],
+            text=pairs.prompts[row][:EXCERPT],
+            family=None if pairs.families is None else pairs.families[row],
+            p_hard=float(p_hard[row]),
+            small=float(pairs.small[row]),
+            flagship=float(pairs.flagship[row]),
+        )
+        for row in worst
+    )
 
 
 def _constant_rule(pairs: Pairs, scores: Floats, usd: Floats | None, confidence: float) -> BaselineResult:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Literal
 
 from pydantic import Field
 
@@ -53,6 +54,9 @@ class Operation(Record):
     """The same with its one-sided upper bound, at the confidence of the operating point."""
     max_loss: float
     """Most that may be given up."""
+    bound: Literal["holds", "exceeded", "open"]
+    """Whether these prompts confirm the limit (the upper bound is within it), contradict it (the lower bound at the
+    same confidence is beyond it), or are too few to tell."""
     gap_recovered: Estimate
     """Share of the gap between the two models that is recovered."""
     flagship_share: Estimate
@@ -133,6 +137,23 @@ class Cell(Record):
     """Average performance gap recovered within the cell; None with fewer than 50 prompts."""
 
 
+class Example(Record):
+    """A prompt on which the small model was chosen and did worse."""
+
+    id: str
+    """Its name."""
+    text: str
+    """How it begins."""
+    family: str | None
+    """Its task family."""
+    p_hard: float
+    """What the router thought of it."""
+    small: float
+    """Score of the small model."""
+    flagship: float
+    """Score of the flagship."""
+
+
 class RouterEvaluation(Record):
     """Everything measured about one router on one set of labelled prompts."""
 
@@ -177,5 +198,7 @@ class RouterEvaluation(Record):
     """By length of the prompt, shortest first."""
     families: tuple[Cell, ...] = ()
     """By task family, most quality given up first."""
+    examples: tuple[Example, ...] = ()
+    """Where most quality was given up, the surest mistakes first."""
     notes: tuple[str, ...] = ()
     """What a reader must know."""
