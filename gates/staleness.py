@@ -43,6 +43,12 @@ def stale(evidence: Evidence, serving: Serving | None) -> str | None:
     return f"{STALE}: {'; '.join(changed)}" if changed else None
 
 
+def still_said(reason: str, evidence: Evidence, serving: Serving | None) -> bool:
+    """Whether the reason of a decision says of the models that are served what is true of them now."""
+    outdated = stale(evidence, serving)
+    return not reason.startswith(STALE) if outdated is None else reason.startswith(outdated)
+
+
 def unchecked(evidence: Evidence, serving: Serving | None) -> list[str]:
     """What nobody can tell of the models behind a router's evidence, for people; empty for models."""
     if evidence.subject_kind != "router":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,8 +12,10 @@ from gates.decision import Decision
 from gates.gate import Measured, gate
 from gates.policy import PolicyFile
 from gates.registry import Registry
+from gates.staleness import Served, still_said
 from golden_sets.digests import Digest, short
 from golden_sets.errors import InputError
+from pipelines.router_staleness import serving_models
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,8 @@ class GateFiles:
         """Apply a policy; see :func:`gates.gate.gate`.
 
         With a registry, a plan counts only if that registry's ledger held it before the run: who evaluates elsewhere,
-        looks, and brings the result has committed to nothing here.
+        looks, and brings the result has committed to nothing here. A router's evidence is held against the models that
+        the registry's channels serve.
         """
         incumbent, anchor = (None if file is None else file.measured for file in (self.incumbent, self.anchor))
         measured, unplanned = self.candidate.measured, None
@@ -58,16 +62,38 @@ class GateFiles:
             index = registry.planned_at(measured.plan.digest)
             if index is None or index != measured.evidence.plan_index:
                 unplanned = "the plan was not in this registry's ledger before the run"
-        return gate(policy.policy, measured, incumbent, anchor=anchor, unplanned=unplanned, where=policy.where)
+        return gate(
+            policy.policy,
+            measured,
+            incumbent,
+            anchor=anchor,
+            unplanned=unplanned,
+            serving=self._serving(registry),
+            where=policy.where,
+        )
 
     def recorded(self, registry: Registry, policy: PolicyFile) -> Decision | None:
-        """The decision on exactly this evidence under this policy, where it is recorded."""
-        return registry.find_decision_on(
+        """The decision on exactly this evidence under this policy, where it is recorded and still holds.
+
+        What was said of a router while other models were served holds no more.
+        """
+        found = registry.find_decision_on(
             self.candidate.digest,
             policy.policy.digest,
             incumbent_evidence_digest=None if self.incumbent is None else self.incumbent.digest,
             anchor_evidence_digest=None if self.anchor is None else self.anchor.digest,
         )
+        if found is None or not self._is_router:
+            return found
+        evidence = self.candidate.measured.evidence
+        return found if still_said(found.reason, evidence, self._serving(registry)) else None
+
+    @property
+    def _is_router(self) -> bool:
+        return self.candidate.measured.evidence.subject_kind == "router"
+
+    def _serving(self, registry: Registry | None) -> Mapping[str, Served] | None:
+        return serving_models(registry, None) if registry is not None and self._is_router else None
 
     def record(self, registry: Registry, policy: PolicyFile, decision: Decision) -> None:
         """Record a decision with everything it rests on.
