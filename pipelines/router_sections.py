@@ -7,7 +7,7 @@ from evalharness.outcomes import Arm
 from gates.reports import Figure, Listing, Section
 from gates.wording import number
 from router_training.evaluation import BaselineResult, RouterEvaluation
-from router_training.plots import frontier_figure, reliability_figure
+from router_training.plots import frontier_figure, frontier_words, reliability_figure, reliability_words
 from router_training.records import OperatingPoint
 
 EVALUATION = "evaluation"
@@ -95,12 +95,12 @@ def _frontier(evaluation: RouterEvaluation) -> Section:
     if fixed is not None:
         text.append(f"With thresholds fixed on calibration prompts, APGR is {_interval(fixed)}.")
     columns = ("rule", "APGR", "CPT(50)", "CPT(80)", "the router's APGR is more by")
-    figure = Figure(
-        frontier_figure(evaluation),
-        "Quality against the share of prompts that go to the flagship: the router, its baselines, its operating point.",
-        "Up is better, left is cheaper. The mark is the operating point with its interval.",
-    )
-    return Section("The frontier", tuple(text), (figure,), (Listing("Against other rules", columns, rows),))
+    words = frontier_words(evaluation)
+    caption = "Up is better, left is cheaper. The mark is the operating point with its interval."
+    figures = [Figure(frontier_figure(evaluation), words, caption)]
+    if evaluation.operation.usd is not None:
+        figures.append(Figure(frontier_figure(evaluation, "usd"), words, "The same by what it costs."))
+    return Section("The frontier", tuple(text), tuple(figures), (Listing("Against other rules", columns, rows),))
 
 
 def _parts(evaluation: RouterEvaluation) -> Section:
@@ -126,7 +126,7 @@ def _parts(evaluation: RouterEvaluation) -> Section:
     )
     figure = Figure(
         reliability_figure(evaluation),
-        "Share of prompts that are hard against the P(hard) the router gave them.",
+        reliability_words(evaluation),
         "On the diagonal P(hard) can be taken at its word.",
     )
     return Section("Calibration, by length and family", text, (figure,), (Listing("By part", columns, rows),))
