@@ -6,7 +6,6 @@ told apart by colour-blind readers, too), and every figure comes with its conten
 
 from __future__ import annotations
 
-import io
 from typing import Any, Literal
 
 import matplotlib as mpl
@@ -14,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, PercentFormatter
 
+from router_training.drawing import INK, LIMIT, MUTED, ROUTER, STYLE, svg
 from router_training.evaluation import FrontierPoint, RouterEvaluation
 
 Axis = Literal["share", "usd"]
@@ -30,33 +30,12 @@ TITLES = {
 }
 """What baselines are called in figures and tables."""
 
-_INK, _MUTED, _RULE = "#14181f", "#545d69", "#dfe3e8"
-_ROUTER, _LIMIT = "#0072b2", "#b01f16"
 _LINES: dict[str, dict[str, Any]] = {
     "random": {"color": "#8a93a0", "linestyle": (0, (4, 3))},
     "length": {"color": "#d55e00", "linestyle": "-"},
     "knn": {"color": "#009e73", "linestyle": (0, (6, 1.5))},
     "logistic": {"color": "#a0468c", "linestyle": (0, (3, 1, 1, 1))},
     "oracle": {"color": "#8a93a0", "linestyle": (0, (1, 1.5))},
-}
-_STYLE: Any = {
-    "svg.fonttype": "none",
-    "svg.hashsalt": "relgate",
-    "font.family": "sans-serif",
-    "font.size": 11,
-    "text.color": _INK,
-    "axes.labelcolor": _INK,
-    "axes.edgecolor": _RULE,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "grid.color": _RULE,
-    "grid.linewidth": 0.8,
-    "xtick.color": _MUTED,
-    "ytick.color": _MUTED,
-    "xtick.major.size": 0,
-    "ytick.major.size": 0,
-    "legend.frameon": False,
 }
 _PROMPTS = 1000
 """Costs are drawn per so many prompts."""
@@ -73,14 +52,14 @@ def frontier_figure(evaluation: RouterEvaluation, axis: Axis = "share") -> str:
         A whole SVG document.
     """
     priced = axis == "usd" and evaluation.operation.usd is not None
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         figure = Figure(figsize=(8.2, 5.2), layout="constrained")
         axes = figure.subplots()
         for name, line in _LINES.items():
             points = evaluation.baselines[name].frontier if name in evaluation.baselines else ()
             if points:
                 axes.plot(*_xy(points, priced=priced), linewidth=1.6, label=TITLES[name], **line)
-        axes.plot(*_xy(evaluation.frontier, priced=priced), color=_ROUTER, linewidth=3, label="this router", zorder=4)
+        axes.plot(*_xy(evaluation.frontier, priced=priced), color=ROUTER, linewidth=3, label="this router", zorder=4)
         _limit(axes, evaluation)
         _operating_point(axes, evaluation, priced=priced)
         _height(axes, evaluation)
@@ -93,7 +72,7 @@ def frontier_figure(evaluation: RouterEvaluation, axis: Axis = "share") -> str:
             axes.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
             axes.set_xlim(-0.02, 1.02)
         figure.legend(loc="outside lower center", ncols=4, fontsize=10)
-        return _svg(figure)
+        return svg(figure)
 
 
 def frontier_words(evaluation: RouterEvaluation) -> str:
@@ -115,10 +94,10 @@ def reliability_figure(evaluation: RouterEvaluation) -> str:
     bins = evaluation.calibration.bins
     ends = [number for b in bins for number in (b.predicted, b.observed.high or b.predicted)]
     top = min(1.0, 1.08 * max(ends))
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         figure = Figure(figsize=(5.2, 4.8), layout="constrained")
         axes = figure.subplots()
-        axes.plot([0, 1], [0, 1], color=_MUTED, linewidth=1.2, linestyle=(0, (4, 3)), label="perfect")
+        axes.plot([0, 1], [0, 1], color=MUTED, linewidth=1.2, linestyle=(0, (4, 3)), label="perfect")
         centres = [b.observed.value or 0.0 for b in bins]
         below = [y - (b.observed.low or 0.0) for y, b in zip(centres, bins, strict=True)]
         above = [(1.0 if b.observed.high is None else b.observed.high) - y for y, b in zip(centres, bins, strict=True)]
@@ -127,12 +106,12 @@ def reliability_figure(evaluation: RouterEvaluation) -> str:
             centres,
             yerr=[below, above],
             fmt="o",
-            color=_ROUTER,
+            color=ROUTER,
             markersize=6,
             elinewidth=1.4,
             label="equally frequent bins",
         )
-        axes.axvline(evaluation.operating_point.threshold, color=_LIMIT, linewidth=1.2, label="threshold")
+        axes.axvline(evaluation.operating_point.threshold, color=LIMIT, linewidth=1.2, label="threshold")
         for set_limits in (axes.set_xlim, axes.set_ylim):
             set_limits(0, top)
         axes.set_xlabel("P(hard), as predicted")
@@ -140,7 +119,7 @@ def reliability_figure(evaluation: RouterEvaluation) -> str:
         for ticks in (axes.xaxis, axes.yaxis):
             ticks.set_major_formatter(PercentFormatter(1.0, decimals=0))
         figure.legend(loc="outside lower center", ncols=3, fontsize=10)
-        return _svg(figure)
+        return svg(figure)
 
 
 def reliability_words(evaluation: RouterEvaluation) -> str:
@@ -171,7 +150,7 @@ def _limit(axes: Axes, evaluation: RouterEvaluation) -> None:
     """The least quality that the operating point allows."""
     flagship = evaluation.flagship_quality.value or 0.0
     label = f"flagship less {100 * evaluation.operation.max_loss:g} points"
-    axes.axhline(flagship - evaluation.operation.max_loss, color=_LIMIT, linewidth=1.2, linestyle="-", label=label)
+    axes.axhline(flagship - evaluation.operation.max_loss, color=LIMIT, linewidth=1.2, linestyle="-", label=label)
 
 
 def _operating_point(axes: Axes, evaluation: RouterEvaluation, *, priced: bool) -> None:
@@ -189,19 +168,12 @@ def _operating_point(axes: Axes, evaluation: RouterEvaluation, *, priced: bool) 
         xerr=[[value - low], [high - value]],
         yerr=[[down], [up]],
         fmt="D",
-        color=_INK,
+        color=INK,
         markersize=7,
         elinewidth=1.6,
         label="operating point",
         zorder=5,
     )
-
-
-def _svg(figure: Figure) -> str:
-    text = io.StringIO()
-    figure.savefig(text, format="svg", metadata={"Date": None, "Creator": "relgate"})
-    # The document alone: without the XML and document type lines it can stand inside a page, too.
-    return text.getvalue()[text.getvalue().index("<svg") :]
 
 
 def _percent(share: float | None) -> str:
