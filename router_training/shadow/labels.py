@@ -1,4 +1,4 @@
-"""The labels that shadow validation yields, in the form that ``router train`` reads, and the prompts worth labelling."""
+"""The labels that shadow validation yields, in the form that ``router train`` reads, and prompts worth labelling."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ _TABLES = (
     " composition REAL NOT NULL, novelty REAL NOT NULL, band REAL NOT NULL,"
     " p_composition REAL NOT NULL, p_novelty REAL NOT NULL, p_band REAL NOT NULL,"
     " e_composition REAL NOT NULL, e_novelty REAL NOT NULL, e_band REAL NOT NULL,"
-    " probability REAL, prompt TEXT, embedding BLOB)",
+    " probability REAL, prompt TEXT, expected TEXT, embedding BLOB)",
     "CREATE TABLE IF NOT EXISTS replays (number INTEGER PRIMARY KEY REFERENCES requests(number),"
     " state TEXT NOT NULL CHECK (state IN ('waiting', 'scored', 'unscored')), small_score REAL, flagship_score REAL,"
     " small_usd REAL, flagship_usd REAL, e_loss REAL, e_large REAL)",
@@ -71,6 +71,8 @@ class Taken:
     probability: float | None
     """With which it was sampled; None: it was not."""
     prompt: str | None
+    expected: str | None
+    """What its answer is scored by, JSON."""
     embedding: bytes | None
 
 
@@ -81,7 +83,8 @@ class Waiting:
     number: int
     id: str
     prompt: str
-    family: str | None
+    expected: Mapping[str, Any] | None
+    """What its answers are scored by, where the log knows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,10 +221,13 @@ class ShadowStore:
     def waiting(self) -> list[Waiting]:
         """Sampled requests that have not been replayed, in the order of arrival."""
         rows = self._rows(
-            "SELECT r.number, r.id, r.prompt, r.family FROM replays p JOIN requests r USING (number)"
+            "SELECT r.number, r.id, r.prompt, r.expected FROM replays p JOIN requests r USING (number)"
             " WHERE p.state = 'waiting' ORDER BY number"
         )
-        return [Waiting(*row) for row in rows]
+        return [
+            Waiting(number, id_, prompt, None if expected is None else json.loads(expected))
+            for number, id_, prompt, expected in rows
+        ]
 
     def score(self, scored: Iterable[Scored]) -> None:
         """What came of replays; one that came twice counts once."""

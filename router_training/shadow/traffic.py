@@ -13,8 +13,9 @@ from typing import Any, BinaryIO
 
 from golden_sets.errors import InfrastructureError, InputError
 
-FIELDS = ("prompt", "time", "id", "family")
+FIELDS = ("prompt", "time", "id", "family", "reference", "rubric", "checker")
 """What a line may hold; other keys are passed over."""
+EXPECTED = ("reference", "rubric", "checker")
 _HEAD_BYTES = 4096
 _LONGEST_LINE = 16_000_000
 
@@ -31,6 +32,9 @@ class Request:
     """Arrival, Unix seconds or seconds since any other moment; None where the log has none."""
     family: str | None
     """Task family, where the log names one: for reports only."""
+    expected: Mapping[str, Any] | None = None
+    """What its answer is scored by, where the log knows: ``reference`` (the ideal answer), ``rubric`` (id), ``checker``
+    (a rule by which a program scores)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +175,7 @@ def _request(line: bytes, names: Mapping[str, str], default_id: str) -> Request:
         prompt=prompt.encode("utf-8", "replace").decode(),  # lone surrogates can be written nowhere
         time=seconds_of(row.get(names["time"])),
         family=None if family is None else str(family),
+        expected={name: row[names[name]] for name in EXPECTED if row.get(names[name]) is not None} or None,
     )
 
 

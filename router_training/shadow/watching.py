@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -158,6 +159,7 @@ class Watch:
             **_evidence(seen),
             probability=self.settings.sample if drawn else None,
             prompt=request.prompt,
+            expected=json.dumps(request.expected) if drawn and request.expected else None,
             embedding=bytes_of(embedding),
         )
 
