@@ -16,7 +16,7 @@ from evalharness.refusals.encoder import shared_encoder
 from evalharness.refusals.features import Matrix, features
 from evalharness.refusals.folds import held_out_folds
 from evalharness.refusals.logistic import Choice, Problem, choose, fit_head
-from evalharness.refusals.near_duplicates import near_duplicates
+from evalharness.near_duplicates import near_duplicates
 from evalharness.refusals.segments import Segments
 from golden_sets.digests import digest_json
 from golden_sets.errors import InputError

@@ -12,7 +12,6 @@ from evalharness.answer_classes import AnswerClass
 from evalharness.refusals import RefusalDetector, TrainingAnswers, cross_validate, fit_refusals
 from evalharness.refusals.folds import held_out_folds
 from evalharness.refusals.labelled_file import LabelledRefusals
-from evalharness.refusals.near_duplicates import near_duplicates
 from evalharness.refusals.refit import refit
 from golden_sets.errors import InputError
 
@@ -112,14 +111,6 @@ def test_broken_answers_are_counted_and_left_out() -> None:
     assert (found.broken, len(found.labels), found.matrix.shape[0]) == (2, 32, 32)
     assert 0 not in found.rows
     assert 17 not in found.rows
-
-
-def test_near_duplicates_share_a_cluster_and_others_do_not() -> None:
-    long = "the quick brown fox jumps over the lazy dog while nine grey cats watch from the warm old wall"
-    clusters = near_duplicates([long, long.upper() + "!", long + " today", PLAIN[0], "yes", "Yes.", "no"])
-    assert clusters[0] == clusters[1] == clusters[2]
-    assert clusters[4] == clusters[5]
-    assert len({int(c) for c in clusters}) == 4
 
 
 def test_folds_keep_units_groups_and_doubles_apart_and_measure_every_row_once() -> None:

@@ -1,0 +1,61 @@
+"""Texts as words, and runs of consecutive words as numbers: what comparing many texts rests on."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Codes = npt.NDArray[np.int64]
+Rows = npt.NDArray[np.int64]
+
+# Scripts without spaces between words: each of their characters counts as a word.
+_UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
+_WORD = re.compile(f"[{_UNSPACED}]|[^\\W{_UNSPACED}]+")
+
+
+def words_of(text: str) -> list[str]:
+    """The words of a text: no case, no punctuation."""
+    return _WORD.findall(text.casefold())
+
+
+@dataclass(frozen=True, eq=False)
+class WordWindows:
+    """Every run of a number of consecutive words of some texts, in their order; arrays have one entry per run."""
+
+    codes: Codes
+    """A number from 0 on that equal runs share."""
+    starts: Rows
+    """Place of its first word among the words of all texts, one after the other."""
+    texts: Rows
+    """The text it is in."""
+
+    @classmethod
+    def of(cls, texts: Sequence[Sequence[str]], width: int) -> WordWindows:
+        """The runs of ``width`` words; a shorter text has none."""
+        numbers: dict[str, int] = {}
+        codes = np.array([numbers.setdefault(word, len(numbers)) for text in texts for word in text], dtype=np.int64)
+        lengths = np.array([len(text) for text in texts], dtype=np.int64)
+        left = np.repeat(np.cumsum(lengths), lengths) - np.arange(codes.size)
+        owner = np.repeat(np.arange(lengths.size), lengths)
+        starts, have = np.arange(codes.size), 1
+        while have < width and starts.size:  # a run is told by its first and its last half
+            step = min(have, width - have)
+            have += step
+            starts = np.flatnonzero(left >= have)
+            joint = codes[starts] * codes.size + codes[starts + step]
+            codes[starts] = np.unique(joint, return_inverse=True)[1].reshape(-1)
+        return cls(codes[starts], starts, owner[starts])
+
+    def holders(self) -> Rows:
+        """In how many texts each run occurs, by its number."""
+        size = int(self.codes.max(initial=-1)) + 1
+        once = np.unique(self.texts * size + self.codes) % max(1, size)
+        return np.bincount(once, minlength=size).astype(np.int64)
+
+    def take(self, kept: npt.NDArray[np.bool_]) -> WordWindows:
+        """Some of the runs, under the same numbers."""
+        return WordWindows(self.codes[kept], self.starts[kept], self.texts[kept])
