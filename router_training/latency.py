@@ -1,8 +1,8 @@
 """How long a router takes: one prompt at a time, encoding and head apart and together, by prompt length.
 
 Times are wall-clock times of single calls, one after another, in a warm process. The lengths take turns, so that a
-machine whose speed drifts meets all of them alike. Beside them stands the share of a core that the thread got: where
-other processes compete for it, the high quantiles are theirs.
+machine whose speed drifts meets all of them alike. Beside them stands what the calling thread computed: where other
+processes compete for its core, the high quantiles of the wall clock are theirs.
 """
 
 from __future__ import annotations
@@ -13,122 +13,46 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field
 
 from evalharness.statistics.quantiles import quantile_interval
-from golden_sets.digests import Digest
 from golden_sets.errors import InputError
-from golden_sets.records import Record
 from router_training.latency_prompts import LENGTHS, in_rounds, prompts_in_turns
+from router_training.latency_records import Advice, Decided, RouterLatency, SettingLatency, Throughput, Timing
 from router_training.progress import Advance
-from router_training.records import EncoderPin
 from router_training.router import Router
 
 Floats = npt.NDArray[np.float64]
-Advice = Literal["classify in the request", "above the target", "classify at queue insertion"]
-"""Up to 10 ms at P99; up to 15 ms; beyond."""
+Rows = npt.NDArray[np.intp]
 
 TARGET_MS: Final = 10.0
 """P99 within which a router may decide while the request waits."""
 QUEUE_MS: Final = 15.0
 """P99 beyond which prompts are better classified when they enter the queue."""
 
+_SHORT = 128
 _WARM_UP = 20
 _BATCH = 600
-
-
-class Timing(Record):
-    """Quantiles of wall-clock times, milliseconds."""
-
-    n: int
-    """Calls."""
-    p50_ms: float
-    """Median."""
-    p99_ms: float
-    """99th percentile: an order statistic, no interpolation."""
-    p99_high_ms: float | None
-    """Its one-sided upper bound at 95 %; None below 299 calls."""
-
-
-class SettingLatency(Record):
-    """One number of threads and one class of lengths."""
-
-    threads: int
-    """Threads that work on one prompt."""
-    tokens: int | None
-    """Prompts of at most this many tokens, and of more than the class below; None: longer ones."""
-    n: int
-    """Calls."""
-    p50_ms: float
-    """Median of the whole decision: `Router.route` of one prompt."""
-    p99_ms: float
-    """99th percentile of the whole decision."""
-    p99_high_ms: float | None
-    """Its one-sided upper bound at 95 %; None below 299 calls."""
-    encode: Timing | None
-    """Tokens and embedding alone; None for a router without an encoder."""
-    head: Timing | None
-    """Features, head and calibration alone; None for a router without one."""
-
-
-class Throughput(Record):
-    """A batch in one call."""
-
-    workers: int
-    """Prompts that are worked on at once, one thread each."""
-    prompts: int
-    """Prompts in the batch."""
-    prompts_per_s: float
-    """Decided per second."""
-    prompts_per_s_per_core: float
-    """The same for each core in use."""
-
-
-class RouterLatency(Record):
-    """What was measured of one router on one machine."""
-
-    router: Digest
-    """The router's digest."""
-    encoder: EncoderPin | None
-    """Its encoder."""
-    prompts: str
-    """What was asked: the file, or how the built-in prompts are made."""
-    settings: tuple[SettingLatency, ...]
-    """By threads and prompt length."""
-    n: int
-    """Calls behind the overall numbers: all lengths, with the fewest threads."""
-    p50_ms: float
-    """Median of the whole decision."""
-    p99_ms: float
-    """99th percentile of the whole decision."""
-    p99_high_ms: float | None
-    """Its one-sided upper bound at 95 %; None below 299 calls."""
-    to_128_tokens: Timing | None
-    """The same for prompts of at most 128 tokens; None where there were none."""
-    throughput: tuple[Throughput, ...]
-    """Batches, with one worker and with as many as there are cores."""
-    core_share: float = Field(gt=0)
-    """Share of a core that the single thread got: well below 1, other processes slowed it down."""
-    cores: int
-    """Cores that this process may use."""
-    cpu: str
-    """What the machine calls its processor."""
-    recommendation: Advice
-    """What the overall P99 recommends."""
+_TICK = 100
 
 
 @dataclass(frozen=True, eq=False)
 class _Times:
     """Seconds of every call, shape (calls,)."""
 
+    threads: int
     whole: Floats
+    cpu: Floats
     encode: Floats | None
     head: Floats | None
-    core_share: float
+
+    def decided(self, rows: Rows) -> Decided:
+        """Quantiles of the whole decision over some calls."""
+        cpu = _timing(self.cpu[rows]) if self.threads == 1 else None
+        return Decided(**_timing(self.whole[rows]).model_dump(), cpu=cpu)
 
 
 def measure_latency(
@@ -163,102 +87,110 @@ def measure_latency(
     asked = (
         prompts_in_turns(calls, seed=seed) if prompts is None else in_rounds(prompts, calls * len(LENGTHS), seed=seed)
     )
-    total = len(asked) * len(threads)
-    by_threads: dict[int, _Times] = {}
+    total = len(asked) * len(set(threads))
+    measured: list[_Times] = []
     for count in sorted(set(threads)):
-        done = len(asked) * len(by_threads)
-        tick = None if progress is None else partial(_tell, progress, done, total)
-        by_threads[count] = _time(Router.load(directory, threads=count), asked, tick)
-    router = Router.load(directory)
-    lengths = np.array([len(prompt) for prompt in asked]) if router.embedder is None else router.embedder.tokens(asked)
-    least = by_threads[min(by_threads)]
-    overall = _timing(least.whole)
-    short = lengths <= 128
+        tick = partial(_tell, progress, len(asked) * len(measured), total)
+        measured.append(_time(Router.load(directory, threads=count), count, asked, tick))
+    router, least = Router.load(directory), measured[0]
+    lengths = _lengths(router, asked)
+    short = np.flatnonzero(lengths <= _SHORT)
+    overall = least.decided(np.arange(len(asked)))
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return RouterLatency(
+        **overall.model_dump(),
         router=router.digest,
         encoder=router.manifest.encoder,
         prompts=source or (f"{len(set(asked))} made of common words" if prompts is None else "given"),
-        settings=tuple(setting for count, times in by_threads.items() for setting in _by_length(count, times, lengths)),
-        **overall.to_json(),
-        to_128_tokens=_timing(least.whole[short]) if short.any() else None,
+        settings=tuple(setting for times in measured for setting in _by_length(times, lengths)),
+        to_128_tokens=least.decided(short) if short.size else None,
         throughput=tuple(_throughput(directory, asked, workers) for workers in sorted({1, cores})),
-        core_share=least.core_share,
+        core_share=float(least.cpu.sum() / least.whole.sum()),
         cores=cores,
-        cpu=_cpu(),
+        processor=_processor(),
         recommendation=_advice(overall.p99_ms),
     )
 
 
-def _tell(progress: Advance, before: int, total: int, done: int) -> None:
-    progress(before + done, total)
+def _tell(progress: Advance | None, before: int, total: int, done: int) -> None:
+    if progress is not None:
+        progress(before + done, total)
 
 
 def time_prompts(router: Router, prompts: Sequence[str]) -> Floats:
     """Seconds that a router takes to decide each prompt, one at a time, shape (n,); the process is warmed up first."""
     for prompt in prompts[:_WARM_UP]:
         router.route(prompt)
-    return np.array([_clocked(router, prompt) for prompt in prompts], dtype=np.float64)
+    return np.array([_clocked(router, prompt)[0] for prompt in prompts], dtype=np.float64)
 
 
-def _time(router: Router, prompts: Sequence[str], tick: Callable[[int], None] | None) -> _Times:
+def _time(router: Router, threads: int, prompts: Sequence[str], tick: Callable[[int], None]) -> _Times:
     """Time every prompt twice: stage by stage, and as a whole."""
-    embedder, n = router.embedder, len(prompts)
-    whole, encode, head = np.empty(n), np.empty(n), np.empty(n)
+    n = len(prompts)
     for prompt in prompts[:_WARM_UP]:
         router.route(prompt)
-    if embedder is not None:
-        for row, prompt in enumerate(prompts):
-            start = time.perf_counter()
-            vectors = embedder.embed([prompt])
-            between = time.perf_counter()
-            router.score(router.features([prompt], vectors))
-            encode[row], head[row] = between - start, time.perf_counter() - between
-            if tick and row % 100 == 0:
-                tick(row // 2)
-    cpu = time.thread_time()
-    for row, prompt in enumerate(prompts):
-        whole[row] = _clocked(router, prompt)
-        if tick and row % 100 == 0:
-            tick((n + row) // 2)
-    share = (time.thread_time() - cpu) / max(float(whole.sum()), 1e-9)
-    if embedder is None:
-        return _Times(whole, None, None, share)
-    return _Times(whole, encode, head, share)
+    stages = None
+    if router.embedder is not None:
+        stages = np.array([_stages(router, prompt) for prompt in _ticking(prompts, lambda done: tick(done // 2))])
+    whole = np.array([_clocked(router, prompt) for prompt in _ticking(prompts, lambda done: tick((n + done) // 2))])
+    return _Times(threads, *whole.T, *((None, None) if stages is None else stages.T))
 
 
-def _clocked(router: Router, prompts: str | Sequence[str]) -> float:
+def _ticking(prompts: Sequence[str], tick: Callable[[int], None]) -> Iterator[str]:
+    for done, prompt in enumerate(prompts, 1):
+        yield prompt
+        if done % _TICK == 0 or done == len(prompts):
+            tick(done)
+
+
+def _stages(router: Router, prompt: str) -> tuple[float, float]:
+    """Seconds of encoding and of the head."""
+    assert router.embedder is not None  # noqa: S101 - asked only of routers that have one
     start = time.perf_counter()
+    vectors = router.embedder.embed([prompt])
+    between = time.perf_counter()
+    router.score(router.features([prompt], vectors))
+    return between - start, time.perf_counter() - between
+
+
+def _clocked(router: Router, prompts: str | Sequence[str]) -> tuple[float, float]:
+    """Seconds of the whole decision: on the wall clock, and computed by this thread."""
+    cpu, start = time.thread_time(), time.perf_counter()
     router.route(prompts)
-    return time.perf_counter() - start
+    wall = time.perf_counter() - start
+    return wall, time.thread_time() - cpu
 
 
-def _by_length(threads: int, times: _Times, lengths: npt.NDArray[np.int64]) -> Iterator[SettingLatency]:
+def _lengths(router: Router, prompts: Sequence[str]) -> Floats:
+    """Tokens of each prompt; infinite for a router that reads none."""
+    if router.embedder is None:
+        return np.full(len(prompts), np.inf)
+    return router.embedder.tokens(prompts).astype(np.float64)
+
+
+def _by_length(times: _Times, lengths: Floats) -> Iterator[SettingLatency]:
     classes = np.searchsorted(LENGTHS, lengths)
     for place, tokens in enumerate((*LENGTHS, None)):
-        rows = classes == place
-        if rows.any():
+        rows = np.flatnonzero(classes == place)
+        if rows.size:
             yield SettingLatency(
-                threads=threads,
+                **times.decided(rows).model_dump(),
+                threads=times.threads,
                 tokens=tokens,
-                **_timing(times.whole[rows]).to_json(),
                 encode=None if times.encode is None else _timing(times.encode[rows]),
                 head=None if times.head is None else _timing(times.head[rows]),
             )
 
 
 def _timing(seconds: Floats) -> Timing:
-    p50, p99 = (quantile_interval(seconds, q, side="upper") for q in (0.5, 0.99))
-    assert p50.value is not None  # noqa: S101 - there are values
-    assert p99.value is not None  # noqa: S101
-    high = None if p99.high is None else 1e3 * p99.high
-    return Timing(n=seconds.size, p50_ms=1e3 * p50.value, p99_ms=1e3 * p99.value, p99_high_ms=high)
+    p50, p99 = (quantile_interval(1e3 * seconds, q, side="upper") for q in (0.5, 0.99))
+    return Timing.model_validate({"n": seconds.size, "p50_ms": p50.value, "p99_ms": p99.value, "p99_high_ms": p99.high})
 
 
 def _throughput(directory: Path, prompts: Sequence[str], workers: int) -> Throughput:
     router, batch = Router.load(directory, workers=workers), prompts[:_BATCH]
     router.route(batch[:_WARM_UP])
-    rate = len(batch) / _clocked(router, batch)
+    rate = len(batch) / _clocked(router, batch)[0]
     return Throughput(workers=workers, prompts=len(batch), prompts_per_s=rate, prompts_per_s_per_core=rate / workers)
 
 
@@ -268,7 +200,7 @@ def _advice(p99_ms: float) -> Advice:
     return "classify in the request" if p99_ms <= TARGET_MS else "above the target"
 
 
-def _cpu() -> str:
+def _processor() -> str:
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
