@@ -1,0 +1,108 @@
+"""The page of shadow validation: one file, no script, nothing loaded from anywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from functools import cache
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from golden_sets.digests import short
+from golden_sets.visible_text import visible
+from router_training.shadow.alerts import NewCluster
+from router_training.shadow.drift import QUESTIONS
+from router_training.shadow.figures import dashboard_figure, evidence_figure
+from router_training.shadow.quality import LARGE, LARGE_SHARE, SECONDS_A_DAY
+from router_training.shadow.summary import ShadowSummary
+from router_training.shadow.watching import Watch
+
+EXCERPT = 400
+"""Characters of an example that are shown."""
+_YEAR_2000 = 946_684_800
+
+
+def render_shadow(watch: Watch, summary: ShadowSummary, clusters: Sequence[NewCluster]) -> str:
+    """The page (UTF-8): alerts first, then how long they took, the tests, the replays and what is new.
+
+    Prompts and names are escaped, and characters that hide or reorder text are made visible.
+    """
+    return (
+        _environment()
+        .get_template("shadow.html.j2")
+        .render(
+            summary=summary,
+            clusters=clusters,
+            evidence=Markup(evidence_figure(_evidence(watch), summary)),  # noqa: S704 - matplotlib escapes its labels
+            dashboard=Markup(dashboard_figure(summary)) if summary.dashboard else None,  # noqa: S704
+            large=LARGE,
+            large_share=LARGE_SHARE,
+            excerpt=EXCERPT,
+        )
+    )
+
+
+def _evidence(watch: Watch) -> dict[str, tuple[Sequence[int], Sequence[float]]]:
+    columns = watch.store.requests([f"e_{name}" for name in QUESTIONS])
+    found: dict[str, tuple[Sequence[int], Sequence[float]]] = {
+        name: (range(1, len(columns[f"e_{name}"]) + 1), columns[f"e_{name}"]) for name in QUESTIONS
+    }
+    for name, column in (("quality given up", "e_loss"), ("large differences", "e_large")):
+        judged = [one for one in watch.store.replays() if one[column] is not None]
+        found[name] = ([one["number"] for one in judged], [one[column] for one in judged])
+    return found
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("router_training.shadow"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=_finalize,
+    )
+    environment.filters |= {
+        "short": short,
+        "percent": _percent,
+        "points": _points,
+        "count": lambda number: f"{number:,}",
+        "evidence": _evidence_words,
+        "moment": _moment,
+        "day": _day,
+        "chance": lambda share: f"{100 * share:.2g} %",
+    }
+    return environment
+
+
+def _finalize(value: Any) -> Any:
+    return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
+def _percent(share: float | None) -> str:
+    return "–" if share is None else f"{100 * share:.1f} %"
+
+
+def _points(value: float | None) -> str:
+    return "–" if value is None else f"{100 * value:+.1f}".replace("-", "\N{MINUS SIGN}")
+
+
+def _evidence_words(capital: float) -> str:
+    return f"{capital:.2g}" if capital < 100 else f"{capital:,.0f}"
+
+
+def _moment(seconds: float | None) -> str:
+    if seconds is None:
+        return ""
+    if seconds < _YEAR_2000:
+        return f"{seconds:,.0f} s"
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M} UTC"
+
+
+def _day(day: int) -> str:
+    return (
+        f"day {day}" if day * SECONDS_A_DAY < _YEAR_2000 else f"{datetime.fromtimestamp(day * SECONDS_A_DAY, UTC):%F}"
+    )
