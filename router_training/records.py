@@ -102,7 +102,7 @@ class EncoderPin(Record):
     layers: int = Field(ge=0)
     """How many of the encoder's transformer layers are used."""
     max_tokens: int = Field(ge=8)
-    """Longer prompts are cut here."""
+    """Of longer prompts as many tokens are kept: half from the start, half from the end."""
 
 
 class RouterManifest(Record):

@@ -22,8 +22,9 @@ from router_training.records import EncoderPin
 
 Counts = npt.NDArray[np.int64]
 
-READ_CHARACTERS = 32_768
-"""Of a longer prompt only this many characters are tokenised; the rest is counted in proportion."""
+READ_CHARACTERS = 8_192
+"""Of a longer prompt only this many characters are tokenised, half from its start and half from its end; tokens between
+them are counted in proportion."""
 
 _PORTION = 32  # prompts that a worker takes at a time
 
@@ -61,8 +62,8 @@ class Embedder:
         self.pin = pin
         self._session = _session(graph, threads)
         self._tokenizer = _tokenizer(tokenizer)
-        parts = {"graph": digest_bytes(graph), "tokenizer": digest_bytes(tokenizer), "max_tokens": pin.max_tokens}
-        self.digest: Digest = digest_json(parts)
+        files = {"graph": digest_bytes(graph), "tokenizer": digest_bytes(tokenizer)}
+        self.digest: Digest = digest_json({**files, "max_tokens": pin.max_tokens, "cut": "middle"})
         """Identity of everything that changes an embedding: export, tokenizer, where prompts are cut."""
 
     @classmethod
@@ -125,11 +126,22 @@ class Embedder:
         return np.array([self._ids(prompt)[1] for prompt in prompts], dtype=np.int64)
 
     def _ids(self, prompt: str) -> tuple[list[int], int]:
-        """Token ids, cut, and how many there were."""
-        ids: list[int] = self._tokenizer.encode(_encodable(prompt[:READ_CHARACTERS])).ids
-        count = len(ids) if len(prompt) <= READ_CHARACTERS else round(len(ids) * len(prompt) / READ_CHARACTERS)
-        longest = self.pin.max_tokens
-        return (ids if len(ids) <= longest else [*ids[: longest - 1], ids[-1]]), count
+        """Token ids, as many from the start as from the end where there are too many, and how many there were."""
+        if len(prompt) <= READ_CHARACTERS:
+            ids = self._encode(prompt)
+            count = len(ids)
+        else:
+            half = READ_CHARACTERS // 2
+            ids = [*self._encode(prompt[:half])[:-1], *self._encode(prompt[-half:])[1:]]
+            count = round(len(ids) * len(prompt) / READ_CHARACTERS)
+        if len(ids) > self.pin.max_tokens:
+            start = self.pin.max_tokens // 2
+            ids = ids[:start] + ids[start - self.pin.max_tokens :]
+        return ids, count
+
+    def _encode(self, text: str) -> list[int]:
+        ids: list[int] = self._tokenizer.encode(_encodable(text)).ids
+        return ids
 
     def _vector(self, ids: list[int]) -> Matrix:
         (found,) = self._session.run(None, {"ids": np.array([ids], dtype=np.int64)})

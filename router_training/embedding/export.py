@@ -29,7 +29,8 @@ def export_encoder(directory: Path, *, precision: Precision, layers: int, max_to
         directory: where the files go; made if it is not there.
         precision: arithmetic of the matrix products.
         layers: how many of the encoder's 6 transformer layers are used.
-        max_tokens: longer prompts are cut here, special tokens included; at most 512.
+        max_tokens: of longer prompts as many tokens are kept, half from the start and half from the end, special
+            tokens included; at most 512.
 
     Returns:
         What the router's manifest says of its encoder.
