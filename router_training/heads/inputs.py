@@ -8,12 +8,12 @@ from typing import Protocol
 
 import numpy as np
 
-from router_training.heads.head import HeadState, Matrix
+from router_training.heads.head import Floats, HeadState, Matrix
 from router_training.heads.tensors import Tensor, tensor
 
 FLAT = 1e-6
 """A column whose standard deviation is below this tells nothing and is set to zero."""
-DEPENDENT = 1e-6
+DEPENDENT = 1e-5
 """Directions of the landmarks' kernel with an eigenvalue below this are dropped."""
 
 
@@ -59,34 +59,35 @@ class Scaling:
 
 @dataclass(frozen=True, eq=False)
 class Landmarks:
-    """Gaussian kernel between a prompt and some training prompts, in coordinates in which a ridge penalty is that of
-    the kernel's own norm (the Nystroem method: Williams and Seeger, NIPS 2000)."""
+    """Gaussian kernel between a prompt and some training prompts."""
 
     scaling: Scaling
     points: Tensor
     """Scaled features of the landmarks over `bandwidth`, shape (landmarks, features)."""
-    whitening: Tensor
-    """Shape (landmarks, inputs)."""
     bandwidth: Tensor
     """Root of the median squared distance between a training prompt and a landmark, shape (1,)."""
 
     @property
     def width(self) -> int:
-        """Number of inputs: at most one for each landmark."""
-        return int(self.whitening.shape[1])
+        """Number of inputs: one for each landmark."""
+        return len(self.points)
 
     def __call__(self, features: Matrix) -> Matrix:
-        """Inputs, shape (n, inputs)."""
-        return np.asarray(self.kernel(self.scaling(features) / self.bandwidth) @ self.whitening, dtype=np.float32)
-
-    def kernel(self, scaled: Matrix) -> Matrix:
         """exp(-d^2) to each landmark, shape (n, landmarks)."""
-        return np.asarray(np.exp(-_squared_distances(scaled, self.points)), dtype=np.float32)
+        return _kernel(self.scaling(features) / self.bandwidth, self.points)
 
     def tensors(self) -> Mapping[str, Tensor]:
         """As stored."""
-        own = {"points": self.points, "whitening": self.whitening, "bandwidth": self.bandwidth}
-        return {**self.scaling.tensors(), **own}
+        return {**self.scaling.tensors(), "points": self.points, "bandwidth": self.bandwidth}
+
+    def whitening(self) -> Floats:
+        """What maps the kernel values to coordinates in which a ridge penalty is the kernel's own norm.
+
+        Shape (landmarks, coordinates); the Nystroem method (Williams and Seeger, NIPS 2000).
+        """
+        values, vectors = np.linalg.eigh(_kernel(self.points, self.points).astype(np.float64))
+        kept = values > DEPENDENT
+        return np.asarray(vectors[:, kept] / np.sqrt(values[kept]))
 
 
 def fit_scaling(features: Matrix) -> Scaling:
@@ -110,12 +111,7 @@ def fit_landmarks(features: Matrix, *, landmarks: int, seed: int) -> Landmarks:
     chosen = np.random.default_rng(seed).choice(len(features), min(landmarks, len(features)), replace=False)
     squared = _squared_distances(scaled, scaled[np.sort(chosen)])
     bandwidth = np.sqrt(np.array([max(float(np.median(squared)), FLAT)], dtype=np.float32))
-    points = scaled[np.sort(chosen)] / bandwidth
-    between = np.exp(-_squared_distances(points, points).astype(np.float64))
-    values, vectors = np.linalg.eigh(between)
-    kept = values > DEPENDENT
-    whitening = (vectors[:, kept] / np.sqrt(values[kept])).astype(np.float32)
-    return Landmarks(scaling, points, np.ascontiguousarray(whitening), bandwidth)
+    return Landmarks(scaling, scaled[np.sort(chosen)] / bandwidth, bandwidth)
 
 
 def scaling_of(state: HeadState) -> Scaling:
@@ -136,7 +132,11 @@ def landmarks_of(state: HeadState) -> Landmarks:
     """
     scaling = scaling_of(state)
     points = tensor(state, "points", (None, len(scaling.mean)))
-    return Landmarks(scaling, points, tensor(state, "whitening", (len(points), None)), tensor(state, "bandwidth", (1,)))
+    return Landmarks(scaling, points, tensor(state, "bandwidth", (1,)))
+
+
+def _kernel(a: Matrix, b: Matrix) -> Matrix:
+    return np.asarray(np.exp(-_squared_distances(a, b)), dtype=np.float32)
 
 
 def _squared_distances(a: Matrix, b: Matrix) -> Matrix:

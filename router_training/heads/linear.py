@@ -101,12 +101,15 @@ def fit_linear(
     if not strength > 0 or landmarks < 1:
         raise InputError(f"penalty ({strength}) and landmarks ({landmarks}) of a head must be above 0")
     transform: Inputs = fit_scaling(features)
+    inputs, whitening = transform(features), None
     if kind == "kernel":
-        transform = fit_landmarks(features, landmarks=landmarks, seed=seed)
-    inputs = transform(features)
+        transform = kernel = fit_landmarks(features, landmarks=landmarks, seed=seed)
+        whitening = kernel.whitening()
+        inputs = np.asarray(kernel(features) @ whitening, dtype=np.float32)
 
     def logistic(target: Floats) -> Tensor:
-        return logistic_weights(inputs, target, pairs.groups, penalty=strength, seed=seed)
+        weights = logistic_weights(inputs, target, pairs.groups, penalty=strength, seed=seed)
+        return weights if whitening is None else _on_kernel(weights, whitening)
 
     hard = pairs.hard
     gains = np.array([_mean(pairs.delta[~hard]), _mean(pairs.delta[hard])], dtype=np.float32)
@@ -128,6 +131,11 @@ def linear_of(kind: LinearKind, state: HeadState) -> Linear:
     main = tensor(state, "weights", (None, transform.width + 1))
     small = tensor(state, "small", main.shape) if kind in ("scores", "kernel") else None
     return Linear(kind, number(state, "penalty"), transform, small, main, tensor(state, "gains", (2,)))
+
+
+def _on_kernel(weights: Tensor, whitening: Floats) -> Tensor:
+    """The weights on the kernel values themselves, which saves a router the whitening of every prompt."""
+    return np.concatenate([weights[:, :-1] @ whitening.T, weights[:, -1:]], axis=1).astype(np.float32)
 
 
 def _margins(inputs: Matrix, weights: Tensor) -> Floats:

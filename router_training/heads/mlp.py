@@ -84,8 +84,7 @@ def fit_mlp(
     scaling = fit_scaling(features)
     inputs = scaling(features)
     targets = np.stack([pairs.small, pairs.flagship], axis=1).astype(np.float32)
-    fitted = [_train(inputs, targets, seed + member, hidden, epochs) for member in range(seeds)]
-    return Perceptrons(scaling, np.stack([first for first, _ in fitted]), np.stack([last for _, last in fitted]))
+    return Perceptrons(scaling, *_train(inputs, targets, (seeds, hidden), seed, epochs))
 
 
 def mlp_of(state: HeadState) -> Perceptrons:
@@ -99,29 +98,29 @@ def mlp_of(state: HeadState) -> Perceptrons:
     return Perceptrons(scaling, hidden, tensor(state, "scores", (hidden.shape[0], hidden.shape[2] + 1, 2)))
 
 
-def _train(inputs: Matrix, targets: Matrix, seed: int, units: int, epochs: int) -> tuple[Tensor, Tensor]:
+def _train(inputs: Matrix, targets: Matrix, shape: tuple[int, int], seed: int, epochs: int) -> tuple[Tensor, Tensor]:
+    """All perceptrons at once, each with its own start, order of the prompts and dropout."""
     try:
         import torch
     except ImportError as error:
         raise InfrastructureError("training an MLP head needs PyTorch: pip install torch") from error
+    seeds, units = shape
+    n, width = inputs.shape
+    functional = torch.nn.functional
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        first, last = torch.nn.Linear(inputs.shape[1], units), torch.nn.Linear(units, 2)
-        dropout = torch.nn.Dropout(DROPOUT)
-        network = torch.nn.Sequential(dropout, first, torch.nn.ReLU(), dropout, last)
-        optimiser = torch.optim.AdamW(network.parameters(), lr=LEARNING_RATE, weight_decay=WEIGHT_DECAY)
+        first = (torch.randn(seeds, width + 1, units) / width**0.5).requires_grad_()
+        last = (torch.randn(seeds, units + 1, 2) / units**0.5).requires_grad_()
+        optimiser = torch.optim.AdamW([first, last], lr=LEARNING_RATE, weight_decay=WEIGHT_DECAY)
         x, y = torch.from_numpy(inputs), torch.from_numpy(targets)
         for _ in range(epochs):
-            order = torch.randperm(len(x))
-            for start in range(0, len(x), BATCH):
-                batch = order[start : start + BATCH]
+            order = torch.stack([torch.randperm(n) for _ in range(seeds)])
+            for start in range(0, n, BATCH):
+                batch = order[:, start : start + BATCH]
+                hidden = functional.relu(functional.dropout(x[batch], DROPOUT) @ first[:, :-1] + first[:, -1:])
+                logits = functional.dropout(hidden, DROPOUT) @ last[:, :-1] + last[:, -1:]
+                losses = functional.binary_cross_entropy_with_logits(logits, y[batch], reduction="none")
                 optimiser.zero_grad()
-                loss = torch.nn.functional.binary_cross_entropy_with_logits(network(x[batch]), y[batch])
-                torch.autograd.backward(loss)
+                torch.autograd.backward(losses.mean(dim=(1, 2)).sum())
                 optimiser.step()
-
-    def weights(layer: torch.nn.Linear) -> Tensor:
-        pair = [layer.weight.detach().numpy().T, layer.bias.detach().numpy()[None]]
-        return np.ascontiguousarray(np.concatenate(pair), dtype=np.float32)
-
-    return weights(first), weights(last)
+    return first.detach().numpy(), last.detach().numpy()
