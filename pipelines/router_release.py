@@ -28,11 +28,12 @@ from pipelines.release_rules import against_another
 from pipelines.reporting import report, report_paths
 from pipelines.router_measuring import NamedRouter, measure_routers, plan_for_test, routes_of
 from pipelines.router_place import RouterPlace
-from pipelines.router_sections import is_whole_share, router_sections
+from pipelines.router_sections import EVALUATION, is_whole_share, router_sections
 from pipelines.subjects import Subject
 from pipelines.tracking import mirror_alias, mirror_release
 from router_training.always_flagship import NAME as ALWAYS_FLAGSHIP
 from router_training.always_flagship import always_flagship
+from router_training.evaluation import RouterEvaluation
 from router_training.frozen_test import FrozenTest
 from router_training.router import Router
 
@@ -109,7 +110,7 @@ def release_router(
     *,
     progress: Progress,
     promote: bool = True,
-    details: Mapping[str, Any] | None = None,
+    evaluation: RouterEvaluation | None = None,
 ) -> RouterRelease:
     """Release a router; a decision that is recorded and still holds is returned and spends nothing.
 
@@ -123,7 +124,7 @@ def release_router(
         test: the frozen test.
         progress: who is told.
         promote: move the channel when the decision allows it.
-        details: what else the evidence keeps, plain JSON; the report tells the router's evaluation among them.
+        evaluation: the router on the frozen test beside its baselines: the evidence keeps it, the report tells it.
 
     Raises:
         InputError: a name that a model has, a bad policy, a channel that moved meanwhile.
@@ -142,7 +143,8 @@ def release_router(
     )
     serving = place.serving()
     if known is None:
-        measured = _measure(place, attempt, candidate, incumbent, test, details or {}, progress)
+        details = {} if evaluation is None else {EVALUATION: evaluation.to_json()}
+        measured = _measure(place, attempt, candidate, incumbent, test, details, progress)
     else:
         evidence = registry.evidence(known.evidence_digest)
         measured = Measured(evidence, registry.outcomes(evidence), plan)
@@ -168,7 +170,8 @@ def release_router(
         )
     if decision.verdict is Verdict.PROMOTE:
         place.archive.keep(candidate.router)
-    warnings = _obstacle(place, before, candidate, incumbent) if promote else ()
+    warnings = _other_test(candidate, incumbent)
+    warnings += _obstacle(place, before, candidate, incumbent) if promote else ()
     moved = move_channel(registry, decision, before, wanted=promote)
     warnings += tuple(w for w in moved.warnings if w not in warnings)
     if not recorded or moved.moved:
@@ -258,6 +261,15 @@ def _require_free_name(registry: Registry, candidate: NamedRouter) -> None:
             raise InputError(
                 f"'{candidate.name}' is the name of a model in this registry", do="give the router another with --name"
             )
+
+
+def _other_test(candidate: NamedRouter, incumbent: NamedRouter) -> tuple[str, ...]:
+    """What it means that two routers have frozen tests of their own."""
+    ours, theirs = candidate.router.manifest, incumbent.router.manifest
+    if theirs.encoder is None or ours.test_data == theirs.test_data:
+        return ()
+    what = f"'{incumbent.name}' has another frozen test: prompts it was trained on may be among these"
+    return (f"{what}, which speaks for it",)
 
 
 def _obstacle(

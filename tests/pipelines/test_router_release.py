@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from golden_sets.records import Record
 from pipelines.router_release import incumbent_of
 from pipelines.router_staleness import outdated_routers
 from router_training.always_flagship import NAME, always_flagship
+from router_training.evaluating import evaluate_router
 from tests.support.router_releases import RouterLine, scored
 
 FIRST, SECOND = digest_json("flagship one"), digest_json("flagship two")
@@ -240,6 +242,32 @@ def test_without_promotion_nothing_is_served(line: RouterLine) -> None:
     assert (result.decision.verdict, result.promoted) == (Verdict.PROMOTE, False)
     assert line.place().current().digest is None
     assert line.release(line.router("first"), scored()).promoted
+
+
+def test_the_report_shows_the_frontier_and_the_forecast(line: RouterLine) -> None:
+    router, pairs = line.router("first"), scored()
+    reference = router.router.reference
+    assert reference is not None
+    evaluation = evaluate_router(
+        pairs,
+        router.router.decide(pairs.prompts),
+        router.router.manifest.operating_point,
+        calibration_p_hard=reference.p_hard,
+    )
+    result = line.release(router, pairs, evaluation=evaluation)
+    page = result.reports.html.read_text()
+    assert page.count("data:image/svg+xml;base64,") == 3
+    assert "100.0 % did before: a jump of -" in page
+    document = json.loads(result.reports.json.read_text())
+    titles = [section["title"] for section in document["report"]["sections"]]
+    assert titles == ["The router", "The frontier", "Calibration, by length and family"]
+    rules = [row[0] for row in document["report"]["sections"][1]["tables"][0]["rows"]]
+    assert {"this router", "length", "random", "oracle"} <= set(rules)
+    for path in (result.reports.html, result.reports.json, result.reports.markdown):
+        path.unlink()
+    again = line.release(router, pairs, against=NAME)
+    assert again.recorded
+    assert again.reports.html.read_text().count("data:image/svg+xml;base64,") == 3
 
 
 def test_prompts_of_one_group_are_one_prompt(line: RouterLine) -> None:
