@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
 
 from golden_sets.digests import short
 from golden_sets.visible_text import visible
@@ -35,8 +35,9 @@ def render_shadow(watch: Watch, summary: ShadowSummary, clusters: Sequence[NewCl
         .render(
             summary=summary,
             clusters=clusters,
-            evidence=Markup(evidence_figure(_evidence(watch), summary)),  # noqa: S704 - matplotlib escapes its labels
-            dashboard=Markup(dashboard_figure(summary)) if summary.dashboard else None,  # noqa: S704
+            evidence=_address(evidence_figure(_evidence(watch), summary)),
+            evidence_words=_evidence_sentence(summary),
+            dashboard=_address(dashboard_figure(summary)) if summary.dashboard else None,
             large=LARGE,
             large_share=LARGE_SHARE,
             excerpt=EXCERPT,
@@ -58,12 +59,12 @@ def _evidence(watch: Watch) -> dict[str, tuple[Sequence[int], Sequence[float]]]:
 @cache
 def _environment() -> Environment:
     environment = Environment(
-        loader=PackageLoader("router_training.shadow"),
+        loader=PackageLoader("router_training"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
-        finalize=_finalize,
+        finalize=_finalize,  # CSS and figures hold nothing that it would change
     )
     environment.filters |= {
         "short": short,
@@ -79,7 +80,19 @@ def _environment() -> Environment:
 
 
 def _finalize(value: Any) -> Any:
-    return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+    """Make the invisible visible in everything that is put into the page; autoescape follows."""
+    return visible(value) if isinstance(value, str) else value
+
+
+def _address(svg: str) -> str:
+    """A drawing as an image's address: nothing in it can run."""
+    return "data:image/svg+xml;base64," + base64.b64encode(svg.encode()).decode()
+
+
+def _evidence_sentence(summary: ShadowSummary) -> str:
+    rang = [f"{one.name} at request {one.rang_at:,}" for one in summary.tests if one.rang_at is not None]
+    alarms = ", ".join(rang) or "none"
+    return f"Evidence of each test over {summary.requests:,} requests; it reached the alarm for: {alarms}."
 
 
 def _percent(share: float | None) -> str:
