@@ -52,6 +52,8 @@ class Alert(Record):
 
     kind: AlertKind
     """What it is about."""
+    test: str
+    """The test that rang: ``composition``, ``novelty``, ``band``, ``loss``, ``large`` or ``p75``."""
     request: int = Field(ge=1)
     """Number of the request, in the order of arrival, with which the evidence was complete."""
     time: float | None

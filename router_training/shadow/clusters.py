@@ -43,7 +43,7 @@ def new_clusters(reference: Matrix, window: Matrix, requests: Sequence[Seen], *,
 
     Window and reference are clustered together, blind to which is which; so, were they alike, a cluster's members would
     be of the window as if drawn at random. Each cluster's count is held against that (Fisher's exact test, one-sided),
-    at 5 % over all clusters (Bonferroni).
+    at 5 % over all clusters (Bonferroni). Crowded clusters that are nearest to each other are told as one.
 
     Args:
         reference: embeddings, shape (m, dimensions), each of length 1.
@@ -65,15 +65,33 @@ def new_clusters(reference: Matrix, window: Matrix, requests: Sequence[Seen], *,
     likeness = np.array([centres @ row for row in pooled])
     member = likeness.argmax(axis=1)
     of_window = np.arange(len(pooled)) >= len(reference)
+    crowded = [k for k in range(len(centres)) if _over_represented(member == k, of_window, len(centres))]
     found = []
-    for cluster in range(len(centres)):
-        inside = member == cluster
+    for group in _joined(crowded, centres):
+        inside = np.isin(member, group)
         tested = _over_represented(inside, of_window, len(centres))
         if tested is not None:
             rows = np.flatnonzero(inside[len(reference) :])
-            nearest = rows[np.argsort(-likeness[len(reference) + rows, cluster], kind="stable")]
+            to_centre = likeness[len(reference) + rows][:, group].max(axis=1)
+            nearest = rows[np.argsort(-to_centre, kind="stable")]
             found.append(_record(tested, nearest, requests, n))
     return tuple(sorted(found, key=lambda one: (-one.requests, one.examples))[:MOST])
+
+
+def _joined(crowded: Sequence[int], centres: Matrix) -> list[list[int]]:
+    """Crowded clusters of one kind as one: those whose nearest other centre is that of a crowded cluster, too."""
+    if len(centres) == 1:
+        return [[k] for k in crowded]
+    likeness = centres @ centres.T
+    np.fill_diagonal(likeness, -np.inf)
+    group = {k: {k} for k in crowded}
+    for k in crowded:
+        other = int(likeness[k].argmax())
+        if other in group and group[other] is not group[k]:
+            group[k] |= group[other]
+            for member in group[k]:
+                group[member] = group[k]
+    return sorted({id(one): sorted(one) for one in group.values()}.values())
 
 
 @dataclass(frozen=True, slots=True)

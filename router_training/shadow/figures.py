@@ -17,6 +17,7 @@ from router_training.shadow.dashboard import TOLERANCE, DashboardDay
 from router_training.shadow.summary import Delay, ShadowSummary
 
 _MOST_POINTS = 2000
+_REQUESTS = 1000
 _LINES: Mapping[str, tuple[str, Any]] = {
     "composition": ("#0072b2", "-"),
     "novelty": ("#d55e00", (0, (6, 1.5))),
@@ -58,11 +59,11 @@ def evidence_figure(evidence: Mapping[str, tuple[Sequence[int], Sequence[float]]
 
 
 def dashboard_figure(summary: ShadowSummary) -> str:
-    """Cost per request (without prices: the flagship share) of every day against its forecast."""
+    """Cost of 1,000 requests (without prices: the flagship share) of every day against its forecast."""
     days = summary.dashboard
     forecast = summary.prices.per_request(summary.forecast_flagship_share)
     priced = forecast is not None
-    level = summary.forecast_flagship_share if forecast is None else forecast
+    level = summary.forecast_flagship_share if forecast is None else _REQUESTS * forecast
     values = [_cost(day) if priced else day.flagship_share for day in days]
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(8.2, 3.2), layout="constrained")
@@ -76,7 +77,7 @@ def dashboard_figure(summary: ShadowSummary) -> str:
         _arrival(axes, summary.delays, summary.requests)
         axes.set_ylim(0, 1.25 * max([TOLERANCE * level, *values, 1e-12]))
         axes.set_xlabel("requests, in the order of arrival; a bar is a day")
-        axes.set_ylabel("USD per request" if priced else "share that goes\nto the flagship")
+        axes.set_ylabel(f"USD per {_REQUESTS:,} requests" if priced else "share that goes\nto the flagship")
         axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.0f}"))
         if not priced:
             axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
@@ -93,7 +94,7 @@ def _arrival(axes: Axes, delays: Sequence[Delay], requests: int) -> None:
 
 
 def _cost(day: DashboardDay) -> float:
-    return day.usd_per_request or 0.0
+    return _REQUESTS * (day.usd_per_request or 0.0)
 
 
 def _thinned(x: Any, y: Any) -> tuple[Any, Any]:

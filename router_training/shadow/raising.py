@@ -48,12 +48,12 @@ def drift_alert(watch: Watched, question: Question, rang_at: int) -> Alert:
     found = clusters_since(watch, began)
     what = f"the traffic is no longer like the calibration prompts: {_NAMES[question]} has changed"
     if found:
-        what += (
-            f"; {len(found)} cluster(s) are new, the largest with {100 * found[0].share:.1f} % of the requests since"
-        )
-        what += f" (calibration prompts: {100 * found[0].reference_share:.1f} %)"
+        new = "a cluster is new" if len(found) == 1 else f"{len(found)} clusters are new, the largest"
+        what += f"; {new}, with {100 * found[0].share:.1f} % of the requests since (calibration prompts: "
+        what += f"{100 * found[0].reference_share:.1f} %)"
     return Alert(
         kind="drift",
+        test=question,
         request=rang_at,
         time=time,
         what=what,
@@ -98,6 +98,7 @@ def quality_alert(watch: Watched, name: str, number: int, labelled: Sequence[Lab
     )
     return Alert(
         kind=kind,
+        test=name,
         request=number,
         time=next((one.time for one in until if one.request == number), None),
         what=what,
@@ -121,6 +122,7 @@ def daily_alert(watch: Watched, day: Day) -> Alert:
     assert day.proved_by is not None  # noqa: S101 - that is why there is an alert
     return Alert(
         kind="daily p75",
+        test="p75",
         request=day.proved_by,
         time=None,
         what=f"on day {day.day} the third quartile of delta was {day.p75:.2f}, above {LARGE}: {100 * day.large:.0f} % "
@@ -139,6 +141,7 @@ def _band_alert(watch: Watched, rang_at: int, began: int, time: float | None) ->
     reference, since = watch.drift.reference_band_share, float(band[began - 1 :].mean())
     return Alert(
         kind="excess band",
+        test="band",
         request=rang_at,
         time=time,
         what=f"more requests fall into the band of uncertainty than among the calibration prompts: {100 * since:.1f} % "

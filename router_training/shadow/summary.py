@@ -50,7 +50,7 @@ class Delay:
 
     family: str
     alert: str
-    """Kind of the alert."""
+    """Kind of the alert, with the test that rang."""
     first: int
     """Number of the family's first request."""
     rang_at: int
@@ -208,7 +208,7 @@ def _delays(
     return tuple(
         Delay(
             family=family,
-            alert=alert.kind,
+            alert=f"{alert.kind} ({alert.test})",
             first=first,
             rang_at=alert.request,
             passed=alert.request - first + 1,
