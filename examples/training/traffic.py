@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
+from examples.training.judge_prompt import RUBRIC_OF
 from examples.training.suite import UNSEEN_FAMILY
 from examples.training.tasks import FAMILIES, TIERS, draw_task
 
@@ -26,7 +27,9 @@ START: Final = datetime(2026, 1, 5, tzinfo=UTC)
 
 
 def write_traffic(path: Path) -> None:
-    """Write the log: one JSON object a line with ``id``, ``time`` (ISO 8601), ``prompt`` and ``family``."""
+    """Write the log: one JSON object a line with ``id``, ``time`` (ISO 8601), ``prompt``, ``family``, and what a judge
+    is told: ``reference`` and ``rubric``.
+    """
     rng = random.Random(TRAFFIC_SEED)
     known = [name for name in FAMILIES if name != UNSEEN_FAMILY]
     lines: list[str] = []
@@ -42,6 +45,8 @@ def write_traffic(path: Path) -> None:
                 "time": time.isoformat(timespec="milliseconds"),
                 "prompt": item.prompt,
                 "family": item.category,
+                "reference": item.reference,
+                "rubric": RUBRIC_OF["golden"],
             }
             lines.append(json.dumps(line, ensure_ascii=False))
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
