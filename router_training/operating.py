@@ -18,7 +18,8 @@ from itertools import takewhile
 
 import numpy as np
 
-from evalharness.statistics import betting_p_value, clustered_paired_p_value
+from evalharness.statistics import betting_p_value
+from evalharness.statistics.clustered import ClusteredDifference
 from golden_sets.errors import InputError
 from router_training.pairs import Codes, Floats, Mask
 from router_training.records import OperatingPoint
@@ -147,20 +148,22 @@ class _Step:
 
 def _thresholds(p_hard: Floats) -> list[float]:
     """Between the distinct values of P(hard), so that each lets through about one step more; the last one all."""
+    if not p_hard.size:
+        return []
     ranked = np.sort(p_hard)
     ends = np.unique(np.searchsorted(ranked, np.quantile(ranked, np.arange(1, STEPS + 1) / STEPS), side="right"))
     inner = ends[ends < ranked.size]
-    return [*((ranked[inner - 1] + ranked[inner]) / 2).tolist(), *([1.0] if ranked.size else [])]
+    return [*((ranked[inner - 1] + ranked[inner]) / 2).tolist(), 1.0]
 
 
 def _proven(losses: Floats, groups: Codes, max_loss: float, alpha: float) -> bool:
     """Whether the mean loss is shown to be below the limit."""
-    if clustered_paired_p_value(-losses, groups, difference=-max_loss, above=True) > alpha:
-        return False
+    paired = ClusteredDifference.of(losses, groups)
     # Right-or-wrong scores: exact where few prompts decide. Graded ones rest on their variance, which knows nothing of
     # a rare large loss that was not drawn; a bet on the bounded mean does.
-    whole = bool(np.isin(losses, (-1.0, 0.0, 1.0)).all())
-    return whole or betting_p_value(losses, max_loss, groups, low=-1.0, high=1.0, alpha=alpha) <= alpha
+    if not paired.whole and betting_p_value(losses, max_loss, groups, low=-1.0, high=1.0, alpha=alpha) > alpha:
+        return False
+    return paired.clears(max_loss, confidence=1 - alpha, above=False)
 
 
 def _upper_bound(losses: Floats, groups: Codes, max_loss: float, confidence: float) -> float:

@@ -247,10 +247,21 @@ class ClusteredDifference:
 
         def bound(confidence: float) -> float:
             """Beyond the difference where the p-value of the size at this confidence says so."""
-            claimed = self._pairs(size, confidence).p_value(difference, above=above) <= 1 - confidence
+            claimed = self.clears(difference, confidence=confidence, above=above)
             return math.inf if claimed == above else -math.inf
 
         return p_value_by_inversion(bound, difference, above=above)
+
+    def clears(self, difference: float, *, confidence: float, above: bool) -> bool:
+        """Whether the mean is shown to lie above (or below) ``difference`` at this one-sided confidence.
+
+        What the bound of `clustered_paired_interval` says, by one p-value at the size that the confidence gives.
+        """
+        if self.size is None:
+            p_value = paired_p_value(self.wins, self.losses, self.n, difference, above=above)
+        else:
+            p_value = self._pairs(self.size, confidence).p_value(difference, above=above)
+        return p_value <= 1 - confidence
 
     def _pairs(self, size: _Size, confidence: float) -> EffectivePairs:
         n = _adjusted(size, self.n, confidence, capped=self.whole)
