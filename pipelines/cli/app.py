@@ -21,6 +21,7 @@ from pipelines.cli import (
     registry,
     releasing,
     reporting,
+    router,
     sets,
     simulating,
     stats,
@@ -50,6 +51,7 @@ app.command("demo")(demo.demo)
 app.add_typer(sets.app, name="sets")
 app.add_typer(importing.app, name="import")
 app.add_typer(judge.app, name="judge")
+app.add_typer(router.app, name="router")
 app.add_typer(registry.app, name="registry")
 app.add_typer(stats.app, name="stats")
 

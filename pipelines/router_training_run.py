@@ -1,0 +1,150 @@
+"""One training of a router: labelled prompts of a file or of a project's two models, checked, split and learnt from."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from golden_sets.errors import InputError
+from pipelines.progress import Progress
+from router_training.embedding.cache import EmbeddingCache
+from router_training.labelled_file import read_pairs
+from router_training.pairs import Pairs
+from router_training.router import Router
+from router_training.router_files import SPLITS, check_place
+from router_training.splitting import Split, read_split, split
+from router_training.training import Models, Settings, TrainedRouter, train_router
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is wanted."""
+
+    out: Path
+    """Directory of the router to write."""
+    data: tuple[Path, ...] = ()
+    """Files of labelled prompts."""
+    columns: Mapping[str, str] = field(default_factory=dict)
+    """``our name: their column`` of the files."""
+    where: Mapping[str, str] = field(default_factory=dict)
+    """``column: value`` of the rows that count."""
+    refit: Path | None = None
+    """An earlier router whose encoder and frozen test are kept."""
+    encoder: Mapping[str, Any] = field(default_factory=dict)
+    """Settings of the encoder that were asked for."""
+    settings: Settings = Settings()
+    """How to train."""
+    cache: Path | None = None
+    """File of embeddings."""
+    workers: int = 1
+    """Prompts that are embedded at once."""
+
+
+@dataclass(frozen=True, eq=False)
+class RouterTraining:
+    """A router, and what it was made from."""
+
+    out: Path
+    pairs: Pairs
+    split: Split
+    trained: TrainedRouter
+    seconds: float
+    notes: tuple[str, ...]
+
+    @property
+    def always_flagship(self) -> str | None:
+        """Why everything goes to the flagship; None where the small model has its share."""
+        return self.trained.manifest.operating_point.why_always_flagship
+
+    def to_json(self) -> dict[str, Any]:
+        """The ``--json`` document of ``relgate router train``."""
+        pairs, manifest, choice = self.pairs, self.trained.manifest, self.trained.choice
+        return {
+            "router": str(self.out),
+            "digest": manifest.digest,
+            "always_flagship": self.always_flagship is not None,
+            "reason": self.always_flagship,
+            "operating_point": manifest.operating_point.to_json(),
+            "head": {
+                "kind": manifest.head,
+                "features": list(manifest.features),
+                "choice": None if choice is None else choice.to_json(),
+            },
+            "encoder": None if manifest.encoder is None else manifest.encoder.to_json(),
+            "novelty": None if manifest.novelty is None else manifest.novelty.to_json(),
+            "data": {
+                "prompts": len(pairs),
+                "distinct": len(set(pairs.prompts)),
+                "groups": int(np.unique(pairs.groups).size),
+                "small_quality": float(pairs.small.mean()),
+                "flagship_quality": float(pairs.flagship.mean()),
+                "hard": float(pairs.hard.mean()),
+                "ties": float((pairs.delta == 0).mean()),
+                "small_better": float((pairs.delta < 0).mean()),
+            },
+            "split": {
+                "training": len(self.split.train),
+                "calibration": len(self.split.calibration),
+                "test": len(self.split.test),
+                "left_out": len(self.split.left_out),
+            },
+            "models": {"small": manifest.small, "flagship": manifest.flagship, "judge": manifest.judge},
+            "seconds": round(self.seconds, 3),
+            "notes": list(self.notes),
+        }
+
+
+def train_from(request: Request, progress: Progress) -> RouterTraining:
+    """Train a router.
+
+    Raises:
+        InputError: bad labels, a setting out of range, or a directory that holds something else.
+        InfrastructureError: a package is missing, or nothing can be written.
+    """
+    began = time.monotonic()
+    check_place(request.out)
+    earlier = None if request.refit is None else Router.load(request.refit)
+    settings = _settings(request, earlier)
+    with progress.step("reading and grouping prompts"):
+        pairs = read_pairs(request.data, columns=request.columns, where=request.where)
+    parts = split(pairs, seed=settings.seed, keep=None if earlier is None else read_split(earlier.directory / SPLITS))
+    notes = _notes(pairs, parts)
+    trained = train_router(
+        pairs,
+        parts,
+        request.out,
+        settings=settings,
+        models=Models(),
+        refitted=earlier,
+        cache=None if request.cache is None else EmbeddingCache(request.cache),
+        workers=request.workers,
+        progress=progress,
+    )
+    return RouterTraining(request.out, pairs, parts, trained, time.monotonic() - began, notes)
+
+
+def _settings(request: Request, earlier: Router | None) -> Settings:
+    if earlier is not None and request.encoder:
+        given = ", ".join(f"--{name.replace('_', '-')}" for name in request.encoder)
+        raise InputError(f"{given} cannot be changed by --refit: the encoder is the router's", do="leave it out")
+    for name, value in (("--max-loss", request.settings.max_loss), ("--confidence", request.settings.confidence)):
+        if not 0 < value < 1:
+            raise InputError(f"{name} must lie strictly between 0 and 1, not {value:g}", do="write 2 points as 0.02")
+    return replace(request.settings, **request.encoder)
+
+
+def _notes(pairs: Pairs, parts: Split) -> tuple[str, ...]:
+    notes = []
+    copies = len(pairs) - len(set(pairs.prompts))
+    if copies:
+        notes.append(f"{copies} prompts occur more than once: copies are one group, on one side of the split")
+    if parts.left_out.size:
+        notes.append(
+            f"{parts.left_out.size} new prompts are near-duplicates of the frozen test, or in a group of its: left out"
+        )
+    return tuple(notes)
