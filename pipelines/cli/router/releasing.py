@@ -68,10 +68,10 @@ def release(
     served is stale and blocks.
     """
     from pipelines.progress import Progress
+    from pipelines.router_measuring import NamedRouter
     from pipelines.router_place import RouterPlace
     from pipelines.router_release import incumbent_of, release_router
     from pipelines.router_testing import Labels, Prices, measured_on
-    from pipelines.router_measuring import NamedRouter
     from router_training.router import Router
 
     progress = Progress()
@@ -85,11 +85,9 @@ def release(
         prices=Prices(small_usd, flagship_usd),
     )
     test, evaluation = measured_on(
-        place, candidate.router, labels, cache=cache_file(cache), workers=cores(), progress=progress
+        candidate.router, labels, cache=cache_file(cache), workers=cores(), progress=progress
     )
-    result = release_router(
-        place, candidate, against, test, evaluation=evaluation, progress=progress, promote=promote
-    )
+    result = release_router(place, candidate, against, test, evaluation=evaluation, progress=progress, promote=promote)
     if as_json:
         emit(result.to_json())
     else:
