@@ -92,13 +92,15 @@ def test_the_small_model_is_used_as_far_as_can_be_proven() -> None:
     assert shares[6000] - best < 0.07
 
 
-def test_graded_scores_are_bounded_tighter_than_as_if_all_or_nothing() -> None:
-    rng = np.random.default_rng(0)
-    p = rng.random(3000)
-    graded = np.clip(0.06 * p + rng.normal(0, 0.1, 3000), -1, 1)
-    rounded = np.sign(graded) * (rng.random(3000) < np.abs(graded))
-    shares = [choose_operating_point(p, delta, np.arange(3000)).flagship_share for delta in (graded, rounded)]
-    assert shares[0] < shares[1] - 0.05
+def test_graded_scores_are_used_as_far_as_can_be_proven_too() -> None:
+    """Losses grow with p to .06 among noise of .1; knowing them, 82 % of the prompts could go to the small model."""
+    shares = []
+    for seed in range(5):
+        rng = np.random.default_rng(seed)
+        p = rng.random(3000)
+        graded = np.clip(0.06 * p + rng.normal(0, 0.1, 3000), -1, 1)
+        shares.append(choose_operating_point(p, graded, np.arange(3000)).flagship_share)
+    assert 0.18 < np.mean(shares) < 0.35
 
 
 def test_threshold_and_band_separate_what_was_proven_from_what_is_likely() -> None:
