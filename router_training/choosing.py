@@ -171,7 +171,7 @@ def grouped_folds(groups: Codes, folds: int, seed: int) -> Codes:
     names, codes, counts = np.unique(groups, return_inverse=True, return_counts=True)
     if len(names) < 2 or folds < 2:
         raise InputError(
-            f"a head cannot be validated on {len(names)} group(s) of prompts in {folds} fold(s): two of each are needed",
+            f"a head cannot be validated on {len(names)} group(s) of prompts in {folds} fold(s): it takes two of each",
             do="label more prompts that have nothing to do with each other",
         )
     parts = min(folds, len(names))
