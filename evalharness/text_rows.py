@@ -146,7 +146,7 @@ class TextRows:
         self.refuse(name, numbers < 0, "is negative")
         return numbers
 
-    def required(self, name: str) -> pa.Array:
+    def required(self, name: str, *, do: str = "give every row a value") -> pa.Array:
         """A text column without gaps.
 
         Raises:
@@ -155,7 +155,7 @@ class TextRows:
         texts = self.texts(name)
         if texts.null_count:
             row = int(np.flatnonzero(texts.is_null().to_numpy(zero_copy_only=False))[0])
-            raise InputError(f"{self._names[name]} is empty", where=self.where(row), do="give every row a value")
+            raise InputError(f"{self._names[name]} is empty", where=self.where(row), do=do)
         return texts
 
     def refuse(self, name: str, bad: Mask, why: str, *, do: str | None = None) -> None:

@@ -1,4 +1,7 @@
-"""CSV and JSONL files as columns of text: fast for millions of rows, and any row's line can be told."""
+"""CSV and JSONL files as columns of text: fast for millions of rows, and any row's line can be told.
+
+What is nested in a JSON object is a column, too: ``{"scores": {"a": 1}}`` has the column ``scores.a``.
+"""
 
 from __future__ import annotations
 
@@ -159,7 +162,7 @@ def _read_jsonl(path: Path, wanted: Callable[[str], bool]) -> TextTable:
             except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
                 what = f"not a JSON object: {error}"
                 raise InputError(what, where=f"{path}:{number}", do="write one JSON object a line") from error
-            for name, value in values.items():
+            for name, value in _flat(values):
                 column = columns.get(name)
                 if column is None:
                     if name in unwanted:
@@ -176,6 +179,15 @@ def _read_jsonl(path: Path, wanted: Callable[[str], bool]) -> TextTable:
         column.extend([None] * (rows - len(column)))
     chunked = {name: pa.chunked_array([pa.array(column, pa.string())]) for name, column in columns.items()}
     return TextTable(path, "jsonl", chunked, (*columns, *sorted(unwanted)), rows)
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """The values of an object; what is nested is called ``outer.inner``."""
+    for name, value in values.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name, value
 
 
 def _text(value: Any, name: str, path: Path, line: int) -> str | None:
