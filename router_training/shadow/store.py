@@ -168,7 +168,7 @@ class ShadowStore:
     def take(
         self,
         requests: Sequence[Taken],
-        place: Place | None,
+        place: Place,
         path: Path,
         tests: Mapping[str, Any],
         alerts: Mapping[str, Alert],
@@ -192,11 +192,10 @@ class ShadowStore:
                     ),
                     {"oldest": oldest, "more": len(requests)},
                 )
-            if place is not None:
-                connection.execute(
-                    text("INSERT OR REPLACE INTO logs VALUES (:head, :path, :position)"),
-                    {"head": place.head, "path": str(path), "position": place.offset},
-                )
+            connection.execute(
+                text("INSERT OR REPLACE INTO logs VALUES (:head, :path, :position)"),
+                {"head": place.head, "path": str(path), "position": place.offset},
+            )
             _keep(connection, tests, alerts)
 
     def requests(self, columns: Sequence[str]) -> dict[str, list[Any]]:
