@@ -91,7 +91,7 @@ def routes_of(router: Router) -> dict[str, Digest] | None:
 
 
 def decision_times(test: FrozenTest, router: Router, *, seed: int = 0) -> dict[PromptId, list[float]]:
-    """How long the router takes to decide on prompts of the test, one at a time, on one thread, seconds.
+    """How long the router computes to decide on prompts of the test, one at a time, on one thread, seconds.
 
     A test with fewer than `LEAST_TIMED` prompts is gone through several times, in another order each time.
     """

@@ -118,10 +118,14 @@ def _tell(progress: Advance | None, before: int, total: int, done: int) -> None:
 
 
 def time_prompts(router: Router, prompts: Sequence[str]) -> Floats:
-    """Seconds that a router takes to decide each prompt, one at a time, shape (n,); the process is warmed up first."""
+    """Seconds of computing that each prompt takes a router, one at a time, shape (n,); the process is warmed up first.
+
+    What a busy machine lets it wait for a processor is not counted: that is not the router's, and changes from run to
+    run. It must have been loaded for one thread.
+    """
     for prompt in prompts[:_WARM_UP]:
         router.route(prompt)
-    return np.array([_clocked(router, prompt)[0] for prompt in prompts], dtype=np.float64)
+    return np.array([_clocked(router, prompt)[1] for prompt in prompts], dtype=np.float64)
 
 
 def _time(router: Router, threads: int, prompts: Sequence[str], tick: Callable[[int], None]) -> _Times:

@@ -87,7 +87,7 @@ _METRIC_MEANING = {
     "usd_per_million_output_tokens": "what a million output tokens cost",
     "usd_per_success": "what an answer that passes costs",
     "flagship_share": "the share of prompts that the router sends to the flagship",
-    "routing_s": "the time the router takes to decide on a prompt",
+    "routing_s": "the computing time that the router takes to decide on a prompt",
     "judge_sensitivity": "the share of truly positive answers that the judge recognises",
     "judge_specificity": "the share of truly negative answers that the judge recognises",
     "judge_position_bias": "how much more often the judge prefers the answer shown first (or second)",
