@@ -143,7 +143,7 @@ def say(text: str) -> None:
 def markdown(found: dict[str, Any]) -> str:
     """Two tables."""
     lines = [
-        f"On {found['processor']}, {found['cores']} cores, load {found['load']:.1f} at the start; one prompt at a time,",
+        f"{found['processor']}, {found['cores']} cores, load {found['load']:.1f} at the start; one prompt at a time,",
         f"one thread, {found['calls']} calls each. Milliseconds: P50 / P99 on the wall clock, in brackets as computed.",
         "",
         "| encoder | MB | cosine to fp32: mean, least | " + " | ".join(f"{n} tokens" for n in LENGTHS) + " |",
