@@ -14,11 +14,12 @@ Rows = npt.NDArray[np.int64]
 
 # Scripts without spaces between words: each of their characters counts as a word.
 _UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
-_WORD = re.compile(f"[{_UNSPACED}]|[^\\W{_UNSPACED}]+")
+# An operator before a number does, too: 9 - 4 is not 9 + 4.
+_WORD = re.compile(f"[{_UNSPACED}]|[^\\W{_UNSPACED}]+|[-+*/^\u00d7\u00f7](?=\\s*\\d)")
 
 
 def words_of(text: str) -> list[str]:
-    """The words of a text: no case, no punctuation."""
+    """The words of a text, without case and punctuation; an operator before a number is a word."""
     return _WORD.findall(text.casefold())
 
 

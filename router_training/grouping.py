@@ -16,13 +16,14 @@ or every prompt of one application would be one group.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
-from evalharness.near_duplicates import in_order, near_duplicates
+from evalharness.near_duplicates import in_order, near_duplicates, near_pairs
 from evalharness.word_windows import WordWindows, words_of
 from router_training.pairs import Codes
 
@@ -50,14 +51,66 @@ def groups_of(prompts: Sequence[str], declared: Sequence[str | None] | None = No
         prompts: the texts.
         declared: a name per prompt; those that share one are one group. None: nothing is declared.
     """
-    distinct = {text: place for place, text in enumerate(dict.fromkeys(prompts))}
-    words = [words_of(text) for text in distinct]
-    template = template_words(words)
-    content = [_without(text, gone) for text, gone in zip(words, template, strict=True)]
-    alike = near_duplicates([" ".join(text) for text in content])
-    of_texts = _joined(len(words), [(np.arange(alike.size), alike), _payloads(words, template)])
-    own = of_texts[[distinct[text] for text in prompts]]
+    texts = _Texts.of(prompts)
+    alike = near_duplicates(texts.contents)
+    payloads = texts.payloads()
+    of_texts = _joined(len(texts.words), [(np.arange(alike.size), alike), (payloads.texts, payloads.codes)])
+    own = of_texts[texts.places]
     return own if declared is None else _joined(own.size, [(np.arange(own.size), own), _declared(declared)])
+
+
+def related(prompts: Sequence[str], others: Sequence[str]) -> list[tuple[int, int]]:
+    """The near-duplicates and shared payloads between two collections: places in ``prompts`` and ``others``, sorted.
+
+    Each is compared with each; what is related by a third is not told.
+    """
+    texts = _Texts.of([*prompts, *others])
+    mine, theirs = _held_by(texts.places[: len(prompts)]), _held_by(texts.places[len(prompts) :])
+    ours, those = list(mine), list(theirs)
+    contents = ([texts.contents[text] for text in side] for side in (ours, those))
+    pairs = {(ours[one], those[other]) for one, other in near_pairs(*contents)}
+    payloads = texts.payloads()
+    holders: dict[int, set[int]] = {}
+    for text, code in zip(payloads.texts.tolist(), payloads.codes.tolist(), strict=True):
+        holders.setdefault(code, set()).add(text)
+    for held in holders.values():
+        pairs |= {(one, other) for one in held & mine.keys() for other in held & theirs.keys()}
+    return sorted((row, place) for one, other in pairs for row in mine[one] for place in theirs[other])
+
+
+@dataclass(frozen=True, eq=False)
+class _Texts:
+    """The different texts among some prompts, and what of them is no template."""
+
+    places: Codes
+    """Which text each prompt is."""
+    words: list[list[str]]
+    template: list[Mask]
+    contents: list[str]
+    """The texts without templates."""
+
+    @classmethod
+    def of(cls, prompts: Sequence[str]) -> _Texts:
+        distinct = {text: place for place, text in enumerate(dict.fromkeys(prompts))}
+        words = [words_of(text) for text in distinct]
+        template = template_words(words)
+        contents = [" ".join(_without(text, gone)) for text, gone in zip(words, template, strict=True)]
+        return cls(np.array([distinct[text] for text in prompts], dtype=np.int64), words, template, contents)
+
+    def payloads(self) -> WordWindows:
+        """The runs of words that some texts share and that hold no template."""
+        windows = WordWindows.of(self.words, PAYLOAD_WORDS)
+        gone = np.concatenate([[0], np.cumsum(np.concatenate([np.empty(0, np.bool_), *self.template]))])
+        shared = windows.holders()[windows.codes] > 1
+        return windows.take(shared & (gone[windows.starts + PAYLOAD_WORDS] == gone[windows.starts]))
+
+
+def _held_by(places: Codes) -> dict[int, list[int]]:
+    """The prompts that are each text."""
+    found: dict[int, list[int]] = {}
+    for row, place in enumerate(places.tolist()):
+        found.setdefault(place, []).append(row)
+    return found
 
 
 def template_words(texts: Sequence[Sequence[str]]) -> list[Mask]:
@@ -77,15 +130,6 @@ def _without(words: Sequence[str], template: Mask) -> list[str]:
     """What is left without the template; everything where that is next to nothing."""
     left = [word for word, gone in zip(words, template, strict=True) if not gone]
     return left if len(left) >= _LEAST_CONTENT else list(words)
-
-
-def _payloads(texts: Sequence[Sequence[str]], template: Sequence[Mask]) -> Links:
-    """Texts linked to the runs of words that they share with others."""
-    windows = WordWindows.of(texts, PAYLOAD_WORDS)
-    gone = np.concatenate([[0], np.cumsum(np.concatenate([np.empty(0, np.bool_), *template]))])
-    shared = windows.holders()[windows.codes] > 1
-    kept = windows.take(shared & (gone[windows.starts + PAYLOAD_WORDS] == gone[windows.starts]))
-    return kept.texts, kept.codes
 
 
 def _declared(names: Sequence[str | None]) -> Links:
