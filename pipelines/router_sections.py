@@ -12,6 +12,8 @@ from router_training.records import OperatingPoint
 
 EVALUATION = "evaluation"
 """Under what a router's evidence keeps its evaluation."""
+LEAST_OF_FAMILY = 20
+"""Families with fewer prompts tell nothing."""
 MOST_FAMILIES = 12
 """Task families that the report lists; those that lose most come first."""
 
@@ -105,7 +107,8 @@ def _frontier(evaluation: RouterEvaluation) -> Section:
 
 def _parts(evaluation: RouterEvaluation) -> Section:
     found = evaluation.calibration
-    cells = [*evaluation.lengths, *evaluation.families[:MOST_FAMILIES]]
+    families = [cell for cell in evaluation.families if cell.n >= LEAST_OF_FAMILY]
+    cells = [*evaluation.lengths, *families[:MOST_FAMILIES]]
     rows = tuple(
         (
             cell.name,

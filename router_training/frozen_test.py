@@ -17,7 +17,7 @@ from golden_sets.length import count_tokens, length_bucket
 from golden_sets.records import Message, Prompt, PromptSet, SetKind
 from router_training.pairs import Pairs
 from router_training.records import Model
-from router_training.routed_outcomes import Sent, answers_of_both, routed
+from router_training.routed_outcomes import Sent, answers_of_both, routed, unit_names
 from router_training.router import Router
 
 SET_NAME = "routing-test"
@@ -41,16 +41,18 @@ class FrozenTest:
     calibrations: tuple[Calibration, ...] = ()
     """The judge's measured error."""
 
-    def __post_init__(self) -> None:
-        if not self.texts:
-            raise InputError("the router's frozen test has no prompt here", do="give the file it was trained on")
-
     @classmethod
     def of_pairs(cls, pairs: Pairs, set_name: str = SET_NAME) -> Self:
-        """Imported scores as a test; prompts of one group count as one, and one that occurs twice is two of a group."""
+        """Imported scores as a test; prompts of one group count as one, and one that occurs twice is two of a group.
+
+        Raises:
+            InputError: there is no prompt.
+        """
+        if not len(pairs):
+            raise InputError("the router's frozen test has no prompt", do="give the files it was trained on")
         pairs = replace(pairs, ids=_told_apart(pairs.ids))
         buckets = [length_bucket(tokens) for tokens in count_tokens(pairs.prompts)]
-        units = {(set_name, name): f"group {code}" for name, code in zip(pairs.ids, pairs.groups.tolist(), strict=True)}
+        units = {(set_name, name): unit for name, unit in zip(pairs.ids, unit_names(pairs), strict=True)}
         prompts = tuple(
             Prompt(
                 id=name,

@@ -52,7 +52,7 @@ def answers_of_both(pairs: Pairs, set_name: str) -> OutcomeTable:
         "set_name": [set_name] * len(pairs),
         "prompt_id": list(pairs.ids),
         "prompt_digest": [digest_json(prompt) for prompt in pairs.prompts],
-        "cluster": [f"group {code}" for code in pairs.groups.tolist()],
+        "cluster": list(unit_names(pairs)),
         "scored_by": ["import"] * len(pairs),
         "dim.length_bucket": buckets,
     }
@@ -66,6 +66,15 @@ def answers_of_both(pairs: Pairs, set_name: str) -> OutcomeTable:
     return OutcomeTable.from_columns(
         {**texts, "arm": _text(arms), "outcome": scores, "score": scores, "usd": np.concatenate(usd)}
     )
+
+
+def unit_names(pairs: Pairs) -> tuple[str, ...]:
+    """A name for the group of every prompt, shape (n,): the least digest of its texts, whatever the codes are."""
+    digests = [digest_json(prompt) for prompt in pairs.prompts]
+    least: dict[int, str] = {}
+    for code, digest in zip(pairs.groups.tolist(), digests, strict=True):
+        least[code] = min(digest, least.get(code, digest))
+    return tuple(least[code] for code in pairs.groups.tolist())
 
 
 def routed(

@@ -147,7 +147,7 @@ def test_scores_of_a_file_become_the_answers_of_both_models() -> None:
     found = routed(models, Sent(to))
     assert found.numbers("outcome").tolist() == [1.0, 0.75, 0.5]
     assert found.numbers("usd").tolist() == [0.1, 2.0, 0.1]
-    assert found.distinct("cluster") == ["group 0", "group 1"]
+    assert len(found.distinct("cluster")) == 2
     assert found.cells(["category"]) == [{"category": "math"}, {"category": "text"}]
     assert found.cells(["length_bucket"]) == [{"length_bucket": "le16"}, {"length_bucket": "le64"}]
     cost = measure("usd_per_success", found, "candidate", calibrations=()).estimate(0.9)
