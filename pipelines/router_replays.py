@@ -19,6 +19,7 @@ from evalharness.judging.pointwise import JudgeItem
 from evalharness.pricing import usd_of
 from evalharness.text_rows import TextRows
 from golden_sets.errors import InputError
+from golden_sets.reading import read_set
 from golden_sets.records import Checker, Message, Prompt
 from pipelines.bench import Bench
 from pipelines.fleet import Fleet
@@ -89,7 +90,7 @@ class ModelScorer:
         rate: replays per second, at most.
 
     Raises:
-        InputError: the project names no router's models or no judge, or the router was made for other models.
+        InputError: the project names no router's models, or the router was made for others.
     """
 
     def __init__(
@@ -109,10 +110,6 @@ class ModelScorer:
                 where=project.path,
                 do="name them under 'router' (small, flagship), or give scores with --scores",
             )
-        if project.panel is None:
-            raise InputError(
-                "the project names no judge", where=project.path, do="name one under 'judge', or give scores: --scores"
-            )
         self._small = project.candidate(project.file.router.small)
         self._flagship = project.candidate(project.file.router.flagship)
         for role, candidate in (("small", self._small), ("flagship", self._flagship)):
@@ -124,9 +121,10 @@ class ModelScorer:
                     do="train a router for the models of this project",
                 )
         self._workspace, self._fleet, self._rate, self._progress = workspace, fleet, rate, progress
-        self._bench = Bench(project.panel, workspace.store, fleet, progress)
-        self._rubric = rubric or _default_rubric(workspace)
-        self._bench.rubric(self._rubric)
+        self._bench = None if project.panel is None else Bench(project.panel, workspace.store, fleet, progress)
+        self._rubric = rubric if rubric is not None else _default_rubric(workspace)
+        if self._bench is not None and self._rubric is not None:
+            self._bench.rubric(self._rubric)
         options = project.file.generation
         self._settings = GenerationSettings(
             concurrency=options.concurrency, timeout_s=options.timeout_s, retries=options.retries
@@ -176,16 +174,28 @@ class ModelScorer:
             elif prompt.checker is not None:
                 found[row] = float(check(prompt.checker, answer.text))
             else:
-                wanted.setdefault(prompt.rubric or self._rubric, []).append(row)
+                wanted.setdefault(prompt.rubric or "", []).append(row)
         for rubric, rows in sorted(wanted.items()):
             items = [JudgeItem(prompts[row], answers[row].text) for row in rows]
-            judgments = await self._bench.pointwise(items, rubric, what="judging replays")
+            judgments = await self._judging(rubric).pointwise(items, rubric, what="judging replays")
             for row, judgment in zip(rows, judgments, strict=True):
                 found[row] = _score_of(judgment)
         return found
 
+    def _judging(self, rubric: str) -> Bench:
+        if self._bench is not None and rubric:
+            return self._bench
+        known = ", ".join(one.id for one in self._workspace.project.rubrics)
+        raise InputError(
+            f"the judge has several rubrics ({known})" if self._bench is not None else "the project names no judge",
+            where=self._workspace.project.path,
+            do="name the rubric for replayed answers with --rubric or in every line of the log"
+            if self._bench is not None
+            else "name one under 'judge', give scores with --scores, or checkers in the log",
+        )
 
-def _prompt(waiting: Waiting, rubric: str) -> Prompt:
+
+def _prompt(waiting: Waiting, rubric: str | None) -> Prompt:
     """A replayed request as a prompt.
 
     Raises:
@@ -214,17 +224,13 @@ def _score_of(judgment: Judgment) -> float | None:
     return None if judgment.label is None else float(judgment.label == "pass")
 
 
-def _default_rubric(workspace: Workspace) -> str:
-    rubrics = [rubric.id for rubric in workspace.project.rubrics if rubric.kind == "pointwise"]
-    if len(rubrics) == 1:
-        return rubrics[0]
-    raise InputError(
-        f"the judge has several rubrics ({', '.join(rubrics)})"
-        if rubrics
-        else "the judge has no rubric for one answer",
-        where=workspace.project.path,
-        do="name the one for replayed requests with --rubric, or in every line of the log",
-    )
+def _default_rubric(workspace: Workspace) -> str | None:
+    """The rubric of the project's routing sets, else the judge's only one for single answers; None: it is not clear."""
+    project = workspace.project
+    cards = () if project.file.router is None else project.file.router.sets
+    of_sets = {prompt.rubric for card in cards for prompt in read_set(project.at(card)).prompt_set.prompts}
+    of_judge = {rubric.id for rubric in project.rubrics if rubric.kind == "pointwise"}
+    return next((next(iter(found)) for found in (of_sets, of_judge) if len(found) == 1), None)
 
 
 def _first_rows(texts: Sequence[str | None]) -> dict[str, int]:

@@ -21,6 +21,8 @@ from router_training.shadow.watching import Watch
 
 POLL_S = 1.0
 """How often a log that grows is looked at."""
+TO_LABEL = 50
+"""Prompts of a new cluster that are worth labelling, at most."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,7 @@ async def run_shadow(
                 break
             await asyncio.sleep(POLL_S)
     began = [alert.began for alert in watch.alerts() if alert.kind == "drift" and alert.began is not None]
-    clusters = clusters_since(watch.watched, min(began)) if began else ()
+    clusters = clusters_since(watch.watched, min(began), examples=TO_LABEL) if began else ()
     return ShadowRun(taken, tuple(malformed), summarise(watch), clusters)
 
 

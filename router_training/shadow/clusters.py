@@ -38,7 +38,9 @@ class Seen:
     flagship: bool
 
 
-def new_clusters(reference: Matrix, window: Matrix, requests: Sequence[Seen], *, seed: int) -> tuple[NewCluster, ...]:
+def new_clusters(
+    reference: Matrix, window: Matrix, requests: Sequence[Seen], *, seed: int, examples: int = EXAMPLES
+) -> tuple[NewCluster, ...]:
     """Clusters in which the window is over-represented, the most crowded first.
 
     Window and reference are clustered together, blind to which is which; so, were they alike, a cluster's members would
@@ -50,6 +52,7 @@ def new_clusters(reference: Matrix, window: Matrix, requests: Sequence[Seen], *,
         window: embeddings of the requests since the change, shape (n, dimensions).
         requests: the same requests.
         seed: of k-means, and of the draw from a reference much larger than the window.
+        examples: most examples of a cluster.
 
     Returns:
         At most `MOST`; none for a window of fewer than `LEAST` requests.
@@ -74,7 +77,7 @@ def new_clusters(reference: Matrix, window: Matrix, requests: Sequence[Seen], *,
             rows = np.flatnonzero(inside[len(reference) :])
             to_centre = likeness[len(reference) + rows][:, group].max(axis=1)
             nearest = rows[np.argsort(-to_centre, kind="stable")]
-            found.append(_record(tested, nearest, requests, n))
+            found.append(_record(tested, nearest, requests, n, examples))
     return tuple(sorted(found, key=lambda one: (-one.requests, one.examples))[:MOST])
 
 
@@ -115,9 +118,9 @@ def _over_represented(inside: Mask, of_window: Mask, tests: int) -> _Test | None
     return _Test(of_n, of_m / m, (low / (1 - low)) * (m / n), p)
 
 
-def _record(test: _Test, nearest: Codes, requests: Sequence[Seen], n: int) -> NewCluster:
+def _record(test: _Test, nearest: Codes, requests: Sequence[Seen], n: int, examples: int) -> NewCluster:
     members = [requests[row] for row in nearest.tolist()]
-    distinct = list({one.prompt: one for one in reversed(members)}.values())[::-1][:EXAMPLES]
+    distinct = list({one.prompt: one for one in reversed(members)}.values())[::-1][:examples]
     families = Counter(one.family for one in members if one.family is not None)
     return NewCluster(
         requests=test.requests,

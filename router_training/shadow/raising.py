@@ -10,7 +10,7 @@ import numpy as np
 from router_training.heads.head import Floats
 from router_training.router import Router
 from router_training.shadow.alerts import WHAT_TO_DO, Alert, AlertKind, NewCluster
-from router_training.shadow.clusters import Seen, new_clusters
+from router_training.shadow.clusters import EXAMPLES, Seen, new_clusters
 from router_training.shadow.drift import DriftTests, Question
 from router_training.shadow.quality import LARGE, LARGE_SHARE, Day, Labelled
 from router_training.shadow.store import ShadowStore, vector_of
@@ -68,7 +68,7 @@ def drift_alert(watch: Watched, question: Question, rang_at: int) -> Alert:
     )
 
 
-def clusters_since(watch: Watched, began: int) -> tuple[NewCluster, ...]:
+def clusters_since(watch: Watched, began: int, *, examples: int = EXAMPLES) -> tuple[NewCluster, ...]:
     """What is new among the requests since one, as far back as embeddings are kept."""
     assert watch.router.reference is not None  # noqa: S101 - a watch has one
     rows = watch.store.recent(began, watch.store.count())
@@ -76,7 +76,7 @@ def clusters_since(watch: Watched, began: int) -> tuple[NewCluster, ...]:
         return ()
     seen = [Seen(id_, prompt, family, model == "flagship") for _, id_, prompt, family, model, _ in rows]
     window = np.array([vector_of(embedding) for *_, embedding in rows])
-    return new_clusters(watch.router.reference.embeddings, window, seen, seed=watch.seed)
+    return new_clusters(watch.router.reference.embeddings, window, seen, seed=watch.seed, examples=examples)
 
 
 def quality_alert(watch: Watched, name: str, number: int, labelled: Sequence[Labelled]) -> Alert:
