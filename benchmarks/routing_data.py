@@ -56,9 +56,9 @@ def nine_models() -> Pairs:
     return _pairs([row["question"] for row in rows], small, flagship, None)
 
 
-def embedded(pairs: Pairs, cache: Path) -> Matrix:
-    """Embeddings by the encoder that `relgate router train` takes when nothing else is said, shape (n, 384)."""
-    settings = Settings()
+def embedded(pairs: Pairs, cache: Path, settings: Settings | None = None) -> Matrix:
+    """Embeddings by the encoder that `relgate router train` takes with these settings, shape (n, 384)."""
+    settings = settings or Settings()
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
         pin = export_encoder(

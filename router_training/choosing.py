@@ -32,18 +32,17 @@ SCOUT: Kind = "scores"
 """The head with which feature sets are compared."""
 Settings = Mapping[str, float]
 GRID: Mapping[Kind, tuple[Settings, ...]] = {
-    "ridge": ({"penalty": 6400}, {"penalty": 1600}, {"penalty": 400}),
+    "ridge": ({"penalty": 6400}, {"penalty": 1600}),
     "logistic": ({"penalty": 3000}, {"penalty": 1000}),
     "scores": ({"penalty": 6000}, {"penalty": 2000}, {"penalty": 700}),
     "kernel": ({"penalty": 6}, {"penalty": 2}, {"penalty": 0.7}),
     "mlp": ({"seeds": 2},),
-    "knn": ({"neighbours": 400}, {"neighbours": 200}, {"neighbours": 50}),
+    "knn": ({"neighbours": 400}, {"neighbours": 150}),
 }
 """Kinds of head from simple to complex, with their settings; the perceptron is validated with fewer seeds than it is
 fitted with."""
-AVERAGES: tuple[tuple[Kind, ...], ...] = (("scores", "mlp"), ("scores", "kernel", "mlp"), tuple(GRID))
+AVERAGES: tuple[tuple[Kind, ...], ...] = (("scores", "kernel", "mlp"), tuple(GRID))
 """Heads that are averaged, each with its best setting; the last candidates in order of simplicity."""
-"""Progress is told as (done, total) fits."""
 
 
 @dataclass(frozen=True, eq=False)

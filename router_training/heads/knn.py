@@ -13,7 +13,7 @@ from router_training.heads.inputs import Scaling, fit_scaling, scaling_of
 from router_training.heads.tensors import Tensor, number, tensor
 from router_training.pairs import Pairs
 
-NEIGHBOURS = 200
+NEIGHBOURS = 150
 """How many, unless told otherwise."""
 AT_ONCE = 1024
 """Prompts whose similarities are held in memory at a time."""

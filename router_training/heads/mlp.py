@@ -21,11 +21,11 @@ SEEDS = 5
 """Perceptrons that are averaged."""
 HIDDEN = 64
 """Units of the hidden layer (ReLU)."""
-EPOCHS = 12
+EPOCHS = 5
 BATCH = 128
 LEARNING_RATE = 1e-3
 WEIGHT_DECAY = 0.1
-DROPOUT = 0.3
+DROPOUT = 0.5
 """Share of the inputs and of the hidden units left out at each step of training."""
 
 
