@@ -75,8 +75,8 @@ def release(
     from router_training.router import Router
 
     progress = Progress()
-    place = RouterPlace.open(project, store=store, policy=policy)
     candidate = NamedRouter(name or router.resolve().name, Router.load(router))
+    place = RouterPlace.open(project, store=store, policy=policy)
     against = incumbent_of(place, incumbent)
     labels = Labels(
         files=tuple(data or ()),
