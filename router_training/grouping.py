@@ -37,7 +37,6 @@ TEMPLATE_PROMPTS = 50
 """It is one when it is in more prompts than this, too, or in more than a quarter of a smaller set..."""
 LEAST_TEMPLATE_PROMPTS = 10
 """...and in more than this."""
-_LEAST_CONTENT = 3
 
 Mask = npt.NDArray[np.bool_]
 Links = tuple[Codes, Codes]
@@ -127,9 +126,8 @@ def template_words(texts: Sequence[Sequence[str]]) -> list[Mask]:
 
 
 def _without(words: Sequence[str], template: Mask) -> list[str]:
-    """What is left without the template; everything where that is next to nothing."""
-    left = [word for word, gone in zip(words, template, strict=True) if not gone]
-    return left if len(left) >= _LEAST_CONTENT else list(words)
+    """What is left without the template; everything where that is nothing."""
+    return [word for word, gone in zip(words, template, strict=True) if not gone] or list(words)
 
 
 def _declared(names: Sequence[str | None]) -> Links:

@@ -55,9 +55,13 @@ def test_a_preamble_that_all_prompts_share_does_not_make_them_one_group() -> Non
     assert len(set(groups.tolist())) == 200
 
 
-def test_slots_of_a_template_that_hold_next_to_nothing_stay_together() -> None:
+def test_what_fills_a_template_tells_prompts_apart_however_short_it_is() -> None:
     prompts = [f"{passage(0, 30)} {number}" for number in range(80)]
-    assert set(groups_of(prompts).tolist()) == {0}
+    assert groups_of(prompts).tolist() == list(range(80))
+    groups = groups_of([*prompts, f"{passage(0, 30)}: 7?", passage(0, 30), passage(0, 30).upper()])
+    assert groups[80] == groups[7]
+    assert groups[81] == groups[82]
+    assert len(set(groups.tolist())) == 81
 
 
 def test_groups_do_not_depend_on_the_order_of_the_prompts() -> None:
