@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
@@ -74,7 +75,11 @@ class Landmarks:
 
     def __call__(self, features: Matrix) -> Matrix:
         """exp(-d^2) to each landmark, shape (n, landmarks)."""
-        return _kernel(self.scaling(features) / self.bandwidth, self.points)
+        return _kernel(self.scaling(features) / self.bandwidth, self.points, self._squares)
+
+    @cached_property
+    def _squares(self) -> Matrix:
+        return _squares(self.points)
 
     def tensors(self) -> Mapping[str, Tensor]:
         """As stored."""
@@ -85,7 +90,7 @@ class Landmarks:
 
         Shape (landmarks, coordinates); the Nystroem method (Williams and Seeger, NIPS 2000).
         """
-        values, vectors = np.linalg.eigh(_kernel(self.points, self.points).astype(np.float64))
+        values, vectors = np.linalg.eigh(_kernel(self.points, self.points, self._squares).astype(np.float64))
         kept = values > DEPENDENT
         return np.asarray(vectors[:, kept] / np.sqrt(values[kept]))
 
@@ -109,7 +114,7 @@ def fit_landmarks(features: Matrix, *, landmarks: int, seed: int) -> Landmarks:
     scaling = fit_scaling(features)
     scaled = scaling(features)
     chosen = np.random.default_rng(seed).choice(len(features), min(landmarks, len(features)), replace=False)
-    squared = _squared_distances(scaled, scaled[np.sort(chosen)])
+    squared = _squared_distances(scaled, scaled[np.sort(chosen)], _squares(scaled[np.sort(chosen)]))
     bandwidth = np.sqrt(np.array([max(float(np.median(squared)), FLAT)], dtype=np.float32))
     return Landmarks(scaling, scaled[np.sort(chosen)] / bandwidth, bandwidth)
 
@@ -135,10 +140,15 @@ def landmarks_of(state: HeadState) -> Landmarks:
     return Landmarks(scaling, points, tensor(state, "bandwidth", (1,)))
 
 
-def _kernel(a: Matrix, b: Matrix) -> Matrix:
-    return np.asarray(np.exp(-_squared_distances(a, b)), dtype=np.float32)
+def _kernel(a: Matrix, b: Matrix, b_squares: Matrix) -> Matrix:
+    return np.asarray(np.exp(-_squared_distances(a, b, b_squares)), dtype=np.float32)
 
 
-def _squared_distances(a: Matrix, b: Matrix) -> Matrix:
-    squared = np.square(a).sum(axis=1)[:, None] + np.square(b).sum(axis=1) - 2 * (a @ b.T)
+def _squared_distances(a: Matrix, b: Matrix, b_squares: Matrix) -> Matrix:
+    squared = _squares(a)[:, None] + b_squares - 2 * (a @ b.T)
     return np.asarray(np.maximum(squared, 0), dtype=np.float32)
+
+
+def _squares(rows: Matrix) -> Matrix:
+    """Squared length of every row: summed once for the landmarks, that is most of a single prompt's time."""
+    return np.asarray(np.square(rows).sum(axis=1))
