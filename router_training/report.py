@@ -32,7 +32,11 @@ _DASH = "\u2013"
 _BOUND = {
     "holds": ("pass", "holds", "These prompts confirm the limit: the upper bound lies within it."),
     "exceeded": ("fail", "exceeded", "These prompts contradict the limit: even the lower bound lies beyond it."),
-    "open": ("open", "not shown", "These prompts neither confirm nor contradict the limit: label more of them."),
+    "open": (
+        "open",
+        "not shown",
+        "The limit was proven on calibration prompts; these others are too few to confirm or contradict it.",
+    ),
 }
 
 
@@ -69,10 +73,16 @@ def render_page(evaluation: RouterEvaluation) -> str:
             bound=_BOUND[evaluation.operation.bound],
             figures=[(_address(svg), words) for svg, words in figures],
             reliability=(_address(reliability_figure(evaluation)), reliability_words(evaluation)),
-            curves={TITLES.get(name, name): b for name, b in evaluation.baselines.items() if b.apgr is not None},
+            curves={TITLES.get(name, name): evaluation.baselines[name] for name in _drawn_first(evaluation)},
             families=evaluation.families[:MOST_FAMILIES],
         )
     )
+
+
+def _drawn_first(evaluation: RouterEvaluation) -> list[str]:
+    """Baselines with a frontier, in the order of the figures' names; others after them."""
+    curves = [name for name, found in evaluation.baselines.items() if found.apgr is not None]
+    return sorted(curves, key=lambda name: list(TITLES).index(name) if name in TITLES else len(TITLES))
 
 
 @cache
