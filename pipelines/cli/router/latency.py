@@ -82,10 +82,8 @@ def _show(found: RouterLatency) -> None:
         line(console, f"a batch of {batch.prompts}, {batch.workers} at once: {each}")
     line(console, f"on {found.processor}, {found.cores} cores; asked: {found.prompts}")
     if found.cpu is not None and found.core_share < CROWDED:
-        told = (
-            f"the thread had a core for {found.core_share:.0%} of the time: other processes slowed the wall clock down"
-        )
-        line(console, told)
+        line(console, f"the thread had a core for {found.core_share:.0%} of the time: other processes slowed it down;")
+        line(console, "the wall clock tells of them, too: measure again on an idle machine")
     line(console, f"-> {found.recommendation}", style="bold")
 
 
