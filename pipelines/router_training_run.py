@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +12,17 @@ import numpy as np
 
 from golden_sets.errors import InputError
 from pipelines.progress import Progress
+from pipelines.project import Project
+from pipelines.router_data import Labelled, Source, check_overlap, labelled, project_of
 from router_training.embedding.cache import EmbeddingCache
-from router_training.labelled_file import read_pairs
 from router_training.pairs import Pairs
 from router_training.router import Router
 from router_training.router_files import SPLITS, check_place
 from router_training.splitting import Split, read_split, split
-from router_training.training import Models, Settings, TrainedRouter, train_router
+from router_training.training import Settings, TrainedRouter, train_router
+
+ENCODER_SETTINGS = ("precision", "layers", "max_tokens")
+"""Settings of the encoder."""
 
 
 @dataclass(frozen=True)
@@ -27,18 +31,14 @@ class Request:
 
     out: Path
     """Directory of the router to write."""
-    data: tuple[Path, ...] = ()
-    """Files of labelled prompts."""
-    columns: Mapping[str, str] = field(default_factory=dict)
-    """``our name: their column`` of the files."""
-    where: Mapping[str, str] = field(default_factory=dict)
-    """``column: value`` of the rows that count."""
+    source: Source
+    """Where the labelled prompts come from."""
     refit: Path | None = None
     """An earlier router whose encoder and frozen test are kept."""
-    encoder: Mapping[str, Any] = field(default_factory=dict)
-    """Settings of the encoder that were asked for."""
-    settings: Settings = Settings()
-    """How to train."""
+    chosen: Mapping[str, Any] = field(default_factory=dict)
+    """Settings that were asked for; the others are the project's, or have their defaults."""
+    allow_contamination: bool = False
+    """Whether prompts of evaluation sets may be learnt from."""
     cache: Path | None = None
     """File of embeddings."""
     workers: int = 1
@@ -50,7 +50,7 @@ class RouterTraining:
     """A router, and what it was made from."""
 
     out: Path
-    pairs: Pairs
+    labelled: Labelled
     split: Split
     trained: TrainedRouter
     seconds: float
@@ -63,7 +63,7 @@ class RouterTraining:
 
     def to_json(self) -> dict[str, Any]:
         """The ``--json`` document of ``relgate router train``."""
-        pairs, manifest, choice = self.pairs, self.trained.manifest, self.trained.choice
+        pairs, manifest, choice = self.labelled.pairs, self.trained.manifest, self.trained.choice
         return {
             "router": str(self.out),
             "digest": manifest.digest,
@@ -93,6 +93,8 @@ class RouterTraining:
                 "test": len(self.split.test),
                 "left_out": len(self.split.left_out),
             },
+            "generated": self.labelled.generated,
+            "judged": self.labelled.judged,
             "models": {"small": manifest.small, "flagship": manifest.flagship, "judge": manifest.judge},
             "seconds": round(self.seconds, 3),
             "notes": list(self.notes),
@@ -104,38 +106,50 @@ def train_from(request: Request, progress: Progress) -> RouterTraining:
 
     Raises:
         InputError: bad labels, a setting out of range, or a directory that holds something else.
-        InfrastructureError: a package is missing, or nothing can be written.
+        InfrastructureError: a package or a model is missing, or nothing can be written.
     """
     began = time.monotonic()
     check_place(request.out)
+    project = project_of(request.source)
     earlier = None if request.refit is None else Router.load(request.refit)
-    settings = _settings(request, earlier)
-    with progress.step("reading and grouping prompts"):
-        pairs = read_pairs(request.data, columns=request.columns, where=request.where)
-    parts = split(pairs, seed=settings.seed, keep=None if earlier is None else read_split(earlier.directory / SPLITS))
-    notes = _notes(pairs, parts)
+    settings = _settings(request, project, earlier)
+    found = labelled(request.source, project, progress)
+    notes = check_overlap(found.pairs, request.source, project, progress, allow=request.allow_contamination)
+    parts = split(
+        found.pairs, seed=settings.seed, keep=None if earlier is None else read_split(earlier.directory / SPLITS)
+    )
     trained = train_router(
-        pairs,
+        found.pairs,
         parts,
         request.out,
         settings=settings,
-        models=Models(),
+        models=found.models,
         refitted=earlier,
         cache=None if request.cache is None else EmbeddingCache(request.cache),
         workers=request.workers,
         progress=progress,
     )
-    return RouterTraining(request.out, pairs, parts, trained, time.monotonic() - began, notes)
+    notes = (*found.notes, *notes, *_notes(found.pairs, parts))
+    return RouterTraining(request.out, found, parts, trained, time.monotonic() - began, notes)
 
 
-def _settings(request: Request, earlier: Router | None) -> Settings:
-    if earlier is not None and request.encoder:
-        given = ", ".join(f"--{name.replace('_', '-')}" for name in request.encoder)
-        raise InputError(f"{given} cannot be changed by --refit: the encoder is the router's", do="leave it out")
-    for name, value in (("--max-loss", request.settings.max_loss), ("--confidence", request.settings.confidence)):
+def _settings(request: Request, project: Project | None, earlier: Router | None) -> Settings:
+    chosen = dict(request.chosen)
+    if earlier is not None:
+        given = [name for name in ENCODER_SETTINGS if name in chosen]
+        if given:
+            what = f"--{given[0].replace('_', '-')} cannot be changed by --refit: the encoder is the router's"
+            raise InputError(what, do="leave it out, or train a router of its own")
+        point = earlier.manifest.operating_point
+        chosen = {"max_loss": point.max_loss, "confidence": point.confidence, **chosen}
+    elif project is not None and project.file.router is not None:
+        options = project.file.router
+        chosen = {"max_loss": options.max_loss, "confidence": options.confidence, **chosen}
+    settings = Settings(**chosen)
+    for name, value in (("--max-loss", settings.max_loss), ("--confidence", settings.confidence)):
         if not 0 < value < 1:
             raise InputError(f"{name} must lie strictly between 0 and 1, not {value:g}", do="write 2 points as 0.02")
-    return replace(request.settings, **request.encoder)
+    return settings
 
 
 def _notes(pairs: Pairs, parts: Split) -> tuple[str, ...]:

@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pipelines.cli.options import pairs
+from pipelines.cli.options import ProjectOption, StoreOption, pairs
 from pipelines.cli.output import Json, emit, line, stdout, table
 from pipelines.cli.router.options import (
     CacheOption,
     ColumnOption,
     DataOption,
+    FlagshipOption,
     RouterArgument,
+    SetOption,
+    SmallOption,
     WhereOption,
     cache_file,
     cores,
@@ -33,6 +36,11 @@ def evaluate(
     data: DataOption = None,
     column: ColumnOption = None,
     where: WhereOption = None,
+    small: SmallOption = None,
+    flagship: FlagshipOption = None,
+    sets: SetOption = None,
+    project: ProjectOption = Path(),
+    store: StoreOption = None,
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", help="Folder for report.html and evaluation.json.", show_default=False),
@@ -46,21 +54,31 @@ def evaluate(
     the same prompts: random, always small, always flagship, length, kNN, logistic, and an oracle that knows the
     answers.
     """
-    from golden_sets.errors import InputError
     from pipelines.progress import Progress
+    from pipelines.router_data import Source, labelled, project_of
     from router_training.assessing import assess
     from router_training.embedding.cache import EmbeddingCache
-    from router_training.labelled_file import read_pairs
     from router_training.report import write_report
     from router_training.router import Router
 
-    if not data:
-        raise InputError("there are no labelled prompts", do="name a file with --data")
-    loaded = Router.load(router)
-    progress = Progress()
-    with progress.step("reading and grouping prompts"):
-        found = read_pairs(data, columns=pairs(column, "--column"), where=pairs(where, "--where"))
-    evaluation = assess(loaded, found, cache=EmbeddingCache(cache_file(cache)), workers=cores(), progress=progress)
+    loaded, progress = Router.load(router), Progress()
+    source = Source(
+        data=tuple(data or ()),
+        columns=pairs(column, "--column"),
+        where=pairs(where, "--where"),
+        small=small,
+        flagship=flagship,
+        sets=tuple(sets or ()),
+        project=project,
+        store=store,
+        least=1,
+    )
+    found = labelled(source, project_of(source), progress)
+    evaluation = assess(
+        loaded, found.pairs, cache=EmbeddingCache(cache_file(cache)), workers=cores(), progress=progress
+    )
+    if found.notes:
+        evaluation = evaluation.model_copy(update={"notes": (*found.notes, *evaluation.notes)})
     report = None if output is None else str(write_report(evaluation, output))
     if as_json:
         emit({"directory": str(router), "report": report, **evaluation.to_json()})

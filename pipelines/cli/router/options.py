@@ -30,6 +30,24 @@ ColumnOption = Annotated[
 WhereOption = Annotated[
     list[str] | None, typer.Option("--where", help="COLUMN=VALUE: keep these rows only.", show_default=False)
 ]
+SmallOption = Annotated[
+    str | None,
+    typer.Option("--small", help="Candidate, or its file; default: router.small of the project.", show_default=False),
+]
+FlagshipOption = Annotated[
+    str | None,
+    typer.Option(
+        "--flagship", help="Candidate, or its file; default: router.flagship of the project.", show_default=False
+    ),
+]
+SetOption = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--set",
+        help="Card of prompts that both models answer; repeatable. Default without --data: router.sets of the project.",
+        show_default=False,
+    ),
+]
 CacheOption = Annotated[
     Path | None,
     typer.Option(

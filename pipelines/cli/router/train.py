@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -10,7 +11,17 @@ import typer
 from pipelines.cli.judge.options import share
 from pipelines.cli.options import ProjectOption, StoreOption, pairs
 from pipelines.cli.output import Json, emit, line, stdout, table
-from pipelines.cli.router.options import CacheOption, ColumnOption, DataOption, WhereOption, cache_file, cores
+from pipelines.cli.router.options import (
+    CacheOption,
+    ColumnOption,
+    DataOption,
+    FlagshipOption,
+    SetOption,
+    SmallOption,
+    WhereOption,
+    cache_file,
+    cores,
+)
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -28,18 +39,9 @@ def train(
     data: DataOption = None,
     column: ColumnOption = None,
     where: WhereOption = None,
-    small: Annotated[
-        str | None, typer.Option("--small", help="Candidate of the project, or its file.", show_default=False)
-    ] = None,
-    flagship: Annotated[
-        str | None, typer.Option("--flagship", help="Candidate of the project, or its file.", show_default=False)
-    ] = None,
-    sets: Annotated[
-        list[Path] | None,
-        typer.Option(
-            "--set", help="Card of prompts that both models answer; repeatable.", show_default="the project's"
-        ),
-    ] = None,
+    small: SmallOption = None,
+    flagship: FlagshipOption = None,
+    sets: SetOption = None,
     project: ProjectOption = Path(),
     store: StoreOption = None,
     refit: Annotated[
@@ -52,28 +54,38 @@ def train(
         ),
     ] = None,
     max_loss: Annotated[
-        float, typer.Option("--max-loss", help="Most mean quality given up against the flagship, in (0, 1).")
-    ] = 0.02,
-    confidence: Annotated[float, typer.Option("--confidence", help="Of the bound on it, in (0, 1).")] = 0.95,
+        float | None,
+        typer.Option(
+            "--max-loss",
+            help="Most mean quality given up against always asking the flagship, in (0, 1).",
+            show_default="the project's, else 0.02",
+        ),
+    ] = None,
+    confidence: Annotated[
+        float | None,
+        typer.Option("--confidence", help="Of the bound on it, in (0, 1).", show_default="the project's, else 0.95"),
+    ] = None,
     precision: Annotated[
         Precision | None, typer.Option("--precision", help="Arithmetic of the encoder.", show_default="int8")
     ] = None,
     layers: Annotated[
         int | None,
-        typer.Option("--layers", help="Layers of the encoder that are used, 0 to 6.", show_default="2"),
+        typer.Option("--layers", help="Layers of the encoder that are used.", show_default="2", min=0, max=6),
     ] = None,
     max_tokens: Annotated[
         int | None,
         typer.Option(
             "--max-tokens",
-            help="Tokens kept of longer prompts, half from the start and half from the end, 8 to 512.",
+            help="Of longer prompts so many tokens are kept, half from each end.",
             show_default="64",
+            min=8,
+            max=512,
         ),
     ] = None,
     seed: Annotated[int, typer.Option("--seed", help="Of splits, folds and heads.", min=0)] = 0,
     allow_contamination: Annotated[
         bool,
-        typer.Option("--allow-contamination", help="Train on prompts that are in the project's evaluation sets, too."),
+        typer.Option("--allow-contamination", help="Learn even from prompts that the project's evaluation sets hold."),
     ] = False,
     cache: CacheOption = None,
     as_json: Json = False,
@@ -84,25 +96,33 @@ def train(
     'router eval' and 'router release' use; groups of near-duplicates stay together. A router for which no threshold is
     proven sends everything to the flagship, and says why.
     """
-    from golden_sets.errors import InputError
     from pipelines.progress import Progress
+    from pipelines.router_data import Source
     from pipelines.router_training_run import Request, train_from
-    from router_training.training import Settings
 
-    if not data:
-        raise InputError("there are no labelled prompts", do="name a file with --data")
+    chosen = {
+        "max_loss": max_loss,
+        "confidence": confidence,
+        "precision": precision,
+        "layers": layers,
+        "max_tokens": max_tokens,
+        "seed": seed,
+    }
     request = Request(
         out=out,
-        data=tuple(data),
-        columns=pairs(column, "--column"),
-        where=pairs(where, "--where"),
+        source=Source(
+            data=tuple(data or ()),
+            columns=pairs(column, "--column"),
+            where=pairs(where, "--where"),
+            small=small,
+            flagship=flagship,
+            sets=tuple(sets or ()),
+            project=project,
+            store=store,
+        ),
         refit=refit,
-        encoder={
-            name: value
-            for name, value in (("precision", precision), ("layers", layers), ("max_tokens", max_tokens))
-            if value is not None
-        },
-        settings=Settings(max_loss=max_loss, confidence=confidence, seed=seed),
+        chosen={name: value for name, value in chosen.items() if value is not None},
+        allow_contamination=allow_contamination,
         cache=cache_file(cache),
         workers=cores(),
     )
@@ -123,8 +143,8 @@ def _show(found: RouterTraining, console: Console) -> None:
     )
     line(
         console,
-        f"small {share(data['small_quality'])}, flagship {share(data['flagship_quality'])}; hard {share(data['hard'])}, "
-        f"ties {share(data['ties'])}, small better {share(data['small_better'])}",
+        f"small {share(data['small_quality'])}, flagship {share(data['flagship_quality'])}; "
+        f"hard {share(data['hard'])}, ties {share(data['ties'])}, small better {share(data['small_better'])}",
     )
     if found.trained.choice is not None:
         console.print(_heads(found.trained.choice))
@@ -144,19 +164,30 @@ def _show(found: RouterTraining, console: Console) -> None:
 
 
 def _heads(choice: Choice) -> Table:
+    """The best of every kind; ``training.json`` has all that was tried."""
     told = choice.to_json()
     tried: Any = told["tried"]
+    best: dict[str, Any] = {}
+    for one in tried:
+        if one["features"] == list(choice.features) and _apgr(one) > _apgr(best.get(one["head"])):
+            best[one["head"]] = one
     rows = [
         (
             one["head"],
-            ", ".join(f"{k}={v:g}" for member in one["members"] for k, v in member["settings"].items()),
-            f"{len(one['features'])}",
+            ", ".join(f"{key} {value:g}" for key, value in one["members"][0]["settings"].items())
+            if len(one["members"]) == 1
+            else "",
             f"{one['apgr']:.3f}",
             f"{one['squared_error']:.4f}",
             "chosen" if one == told["chosen"] else "",
         )
-        for one in tried
+        for one in best.values()
     ]
-    return table(
-        "Heads, on folds of the training prompts", ("", "settings", "features", "APGR", "squared error", ""), rows
+    title = (
+        f"Heads on folds of the training prompts, on the embedding and {len(choice.features) or 'no'} cheap features"
     )
+    return table(title, ("", "settings", "APGR", "squared error", ""), rows)
+
+
+def _apgr(trial: dict[str, Any] | None) -> float:
+    return -math.inf if trial is None or trial["apgr"] is None else float(trial["apgr"])
