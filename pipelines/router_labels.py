@@ -13,7 +13,7 @@ from evalharness.candidate import Candidate
 from evalharness.drawing import PromptId
 from evalharness.evidence import Calibration
 from evalharness.outcomes import OutcomeTable
-from evalharness.plan import Plan
+from evalharness.plan import Plan, PlannedSet
 from golden_sets.errors import InputError
 from golden_sets.reading import LoadedSet
 from golden_sets.records import Prompt, SetKind
@@ -25,7 +25,9 @@ from pipelines.workspace import Workspace
 from router_training.labels import LabelledPrompts, pairs_from_outcomes
 
 LABELS_PER_ARM = 100
-"""Answers of either model on every judged set whose truth is asked for, to measure the judge's error."""
+"""Answers of either model on every judged set whose truth people are asked for, to measure the judge's error. Where the
+prompts' own checkers tell it, every answer gets its label: the release of a router rests on the difference of two
+routers, which a few labels cannot tell from the judge's error."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,7 +120,7 @@ def _everything(project: Project, small: Candidate, sets: Sequence[LoadedSet]) -
         lineage="router/labels",
         policy_digest=project.policy.policy.digest,
         sets={
-            name: one.model_copy(update={"labels_per_arm": LABELS_PER_ARM if name in judged else 0})
+            name: one.model_copy(update={"labels_per_arm": _labels(project, one) if name in judged else 0})
             for name, one in planned.items()
         },
         incumbent_digest=small.digest,
@@ -129,3 +131,9 @@ def _everything(project: Project, small: Candidate, sets: Sequence[LoadedSet]) -
         seed=project.file.seed,
         cells=(),
     )
+
+
+def _labels(project: Project, planned: PlannedSet) -> int:
+    """Answers of either model on a judged set whose truth is asked for."""
+    there = sum(len(stratum.prompts) for stratum in planned.strata)
+    return there if project.file.labels.source == "checker" else min(there, LABELS_PER_ARM)

@@ -8,14 +8,21 @@ from pathlib import Path
 
 import numpy as np
 
+from evalharness.candidate import Candidate
+from evalharness.event_loop import run_async
+from golden_sets.digests import short
 from golden_sets.errors import InputError
+from pipelines.fleet import Fleet
 from pipelines.progress import Progress
+from pipelines.project import Project
+from pipelines.router_labels import RouterLabels, label_prompts
+from pipelines.router_place import RouterPlace
 from router_training.assessing import assess
 from router_training.embedding.cache import EmbeddingCache
 from router_training.evaluation import RouterEvaluation
 from router_training.frozen_test import FrozenTest
 from router_training.labelled_file import read_pairs
-from router_training.pairs import Floats, Pairs
+from router_training.pairs import Floats, Pairs, Rows
 from router_training.router import Router
 from router_training.router_files import SPLITS
 from router_training.splitting import read_split
@@ -53,11 +60,12 @@ class Labels:
 
 
 def measured_on(
-    router: Router, labels: Labels, *, cache: Path, workers: int, progress: Progress
+    place: RouterPlace, router: Router, labels: Labels, *, cache: Path, workers: int, progress: Progress
 ) -> tuple[FrozenTest, RouterEvaluation]:
     """The frozen test of a router, with its evaluation there.
 
     Args:
+        place: where it is released.
         router: the router.
         labels: where the scores come from.
         cache: file of embeddings.
@@ -67,17 +75,71 @@ def measured_on(
     Raises:
         InputError: no labelled prompts, or none of the router's frozen test.
     """
-    if not labels.files:
-        raise InputError("there are no labelled prompts", do="name the file the router was trained on with --data")
-    with progress.step("reading and grouping prompts"):
-        found = read_pairs(labels.files, columns=labels.columns or {}, where=labels.where or {})
-    pairs = labels.prices.added(frozen_pairs(router, found))
+    if labels.files:
+        with progress.step("reading and grouping prompts"):
+            found = read_pairs(labels.files, columns=labels.columns or {}, where=labels.where or {})
+        pairs = labels.prices.added(found.take(frozen_rows(router, found)))
+        test = FrozenTest.of_pairs(pairs)
+    else:
+        pairs, test = _of_models(place, router, progress)
     evaluation = assess(router, pairs, cache=EmbeddingCache(cache), workers=workers, progress=progress)
-    return FrozenTest.of_pairs(pairs), evaluation
+    return test, evaluation
 
 
-def frozen_pairs(router: Router, pairs: Pairs) -> Pairs:
-    """The labelled prompts that are a router's frozen test.
+def _of_models(place: RouterPlace, router: Router, progress: Progress) -> tuple[Pairs, FrozenTest]:
+    """The frozen test as the project's two models answer it."""
+    if place.workspace is None:
+        raise InputError("there are no labelled prompts", do="name the files the router was trained on with --data")
+    workspace = place.workspace
+    small, flagship = (_model(workspace.project, router, role) for role in ("small", "flagship"))
+    sets = workspace.project.routing_sets
+
+    async def label() -> RouterLabels:
+        async with Fleet(workspace.project.logs) as fleet:
+            return await label_prompts(workspace, small, flagship, sets, fleet=fleet, progress=progress)
+
+    labels = run_async(label())
+    for warning in (*labels.warnings, *labels.labelled.notes()):
+        progress.say(f"  {warning}")
+    rows = frozen_rows(router, labels.labelled.pairs)
+    pairs, keys = labels.labelled.pairs.take(rows), [labels.labelled.keys[row] for row in rows.tolist()]
+    judged = any(one.card.scoring == "judge" for one in sets)
+    test = FrozenTest.of_answers(
+        pairs,
+        keys,
+        labels.outcomes,
+        [one.prompt_set for one in sets],
+        judge=workspace.project.judge_digest if judged else None,
+        calibrations=labels.calibrations,
+    )
+    return pairs, test
+
+
+def _model(project: Project, router: Router, role: str) -> Candidate:
+    """The candidate that a router was made for.
+
+    Raises:
+        InputError: it names none, or none of the project is it.
+    """
+    manifest = router.manifest
+    digest = manifest.small if role == "small" else manifest.flagship
+    if digest is None:
+        what = "the router was trained on scores that name no models"
+        raise InputError(what, where=router.directory, do="name their files with --data")
+    named = project.router.small if role == "small" else project.router.flagship
+    for name in sorted(project.candidate_names(), key=lambda name: name != named):
+        candidate = project.candidate(name)
+        if candidate.digest == digest:
+            return candidate
+    raise InputError(
+        f"the {role} model that the router was made for ({short(digest)}) is no candidate of this project",
+        where=project.at(project.file.candidates),
+        do="restore its files, or train a router on the models there are",
+    )
+
+
+def frozen_rows(router: Router, pairs: Pairs) -> Rows:
+    """Which labelled prompts are a router's frozen test.
 
     Raises:
         InputError: some of it is missing: a part of a test is another test.
@@ -92,7 +154,7 @@ def frozen_pairs(router: Router, pairs: Pairs) -> Pairs:
             "among the labelled ones",
             do="give the files that it was trained on",
         )
-    return pairs.take(rows)
+    return rows
 
 
 def _priced(usd: Floats | None, price: float | None, n: int) -> Floats | None:

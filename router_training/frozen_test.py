@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Self
 
+import numpy as np
+
 from evalharness.drawing import PromptId
 from evalharness.evidence import Calibration
 from evalharness.outcomes import OutcomeTable
@@ -66,6 +68,46 @@ class FrozenTest:
         test = PromptSet(kind=SetKind.GOLDEN, name=set_name, version="1", prompts=prompts)
         texts = {(set_name, name): text for name, text in zip(pairs.ids, pairs.prompts, strict=True)}
         return cls((test,), texts, answers_of_both(pairs, set_name), units)
+
+    @classmethod
+    def of_answers(
+        cls,
+        pairs: Pairs,
+        keys: Sequence[PromptId],
+        answers: OutcomeTable,
+        sets: Sequence[PromptSet],
+        *,
+        judge: Digest | None,
+        calibrations: Sequence[Calibration],
+    ) -> Self:
+        """Answers of two models as a test; prompts of one group count as one.
+
+        Args:
+            pairs: the prompts of the test.
+            keys: set and id of each, shape (n,).
+            answers: outcomes of both models on these prompts, and maybe on others.
+            sets: the sets that they are from.
+            judge: who scored them.
+            calibrations: the judge's measured error.
+
+        Raises:
+            InputError: there is no prompt.
+        """
+        if not keys:
+            raise InputError("the router's frozen test has no prompt", do="label the sets that it was trained on")
+        wanted = set(keys)
+        quality = answers.phase("quality")
+        names, ids = (quality.text(column).to_list() for column in ("set_name", "prompt_id"))
+        mine = quality.take(np.array([key in wanted for key in zip(names, ids, strict=True)], dtype=np.bool_))
+        parts = {one.name: tuple(p for p in one.prompts if (one.name, p.id) in wanted) for one in sets}
+        return cls(
+            sets=tuple(one.model_copy(update={"prompts": parts[one.name]}) for one in sets if parts[one.name]),
+            texts=dict(zip(keys, pairs.prompts, strict=True)),
+            answers=mine,
+            units=dict(zip(keys, unit_names(pairs), strict=True)),
+            judge=judge,
+            calibrations=tuple(calibrations),
+        )
 
     @cached_property
     def answers_digest(self) -> Digest:

@@ -85,7 +85,7 @@ def release(
         prices=Prices(small_usd, flagship_usd),
     )
     test, evaluation = measured_on(
-        candidate.router, labels, cache=cache_file(cache), workers=cores(), progress=progress
+        place, candidate.router, labels, cache=cache_file(cache), workers=cores(), progress=progress
     )
     result = release_router(place, candidate, against, test, evaluation=evaluation, progress=progress, promote=promote)
     if as_json:
