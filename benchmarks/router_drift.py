@@ -154,8 +154,8 @@ def report(rows: list[Row], none: Unchanged, seconds: float) -> str:
     lines = [
         "# How soon a new family of prompts is noticed",
         "",
-        f"MMLU prompts, encoder as shipped; clusters from {TRAINING:,} prompts, reference {REFERENCE:,}; drift promises",
-        f"a false alarm with a chance of at most {ALPHA:.0%}, ever.",
+        f"MMLU prompts, encoder as shipped; clusters from {TRAINING:,} prompts, reference {REFERENCE:,}; drift",
+        f"promises a false alarm with a chance of at most {ALPHA:.0%}, ever.",
         "",
         f"Without a change: an alarm in {none.rang:.1%} of {none.streams} streams of {none.requests:,} requests.",
         "",

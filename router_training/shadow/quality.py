@@ -102,7 +102,7 @@ class Day:
     """Number of the request that proved it; None: not proved."""
 
 
-def days_of(labelled: list[Labelled], *, least_probability: float, alpha: float) -> list[Day]:
+def days_of(labelled: list[Labelled], *, least_probability: float, alpha: float, after: int = 0) -> list[Day]:
     """Every day with labels, in order; those without a time are left out.
 
     The k-th day spends ``6 / (pi^2 k^2)`` of alpha, so that all days together raise a false alert with chance alpha at
@@ -112,6 +112,7 @@ def days_of(labelled: list[Labelled], *, least_probability: float, alpha: float)
         labelled: in the order of arrival.
         least_probability: smallest sampling probability.
         alpha: chance of a false alert on any day.
+        after: only days with labels of later requests than this.
     """
     by_day: dict[int, list[Labelled]] = {}
     for one in labelled:
@@ -120,6 +121,7 @@ def days_of(labelled: list[Labelled], *, least_probability: float, alpha: float)
     return [
         _day(day, members, least_probability, alpha * 6 / (math.pi * place) ** 2)
         for place, (day, members) in enumerate(sorted(by_day.items()), start=1)
+        if members[-1].request > after
     ]
 
 

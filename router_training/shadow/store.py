@@ -16,6 +16,7 @@ from evalharness.database import open_database, write_transaction
 from golden_sets.errors import InfrastructureError, InputError
 from router_training.heads.head import Matrix
 from router_training.shadow.alerts import Alert
+from router_training.shadow.quality import Labelled
 from router_training.shadow.traffic import Place
 
 FILE = "shadow.db"
@@ -254,17 +255,29 @@ class ShadowStore:
         rows = self._rows(f"SELECT {', '.join(columns)} FROM replays JOIN requests USING (number) ORDER BY number")  # noqa: S608
         return [dict(zip(columns, row, strict=True)) for row in rows]
 
-    def resolved(
-        self, after: int, last: int
-    ) -> list[tuple[int, str, float | None, float | None, float | None, str | None]]:
-        """Number, model, probability, scores and replay's state of the requests after one, up to another."""
+    def first_waiting(self) -> int | None:
+        """Number of the first request whose replay is awaited; None: there is none."""
+        found: int | None = self._rows("SELECT MIN(number) FROM replays WHERE state = 'waiting'")[0][0]
+        return found
+
+    def resolved(self, after: int, before: int) -> list[tuple[int, str, float | None, float | None, float | None]]:
+        """Number, model, probability and both scores of the requests between two numbers, in the order of arrival."""
         rows = self._rows(
-            "SELECT r.number, r.model, r.probability, p.small_score, p.flagship_score, p.state"
-            " FROM requests r LEFT JOIN replays p USING (number) WHERE r.number > :after AND r.number <= :last"
+            "SELECT r.number, r.model, r.probability, p.small_score, p.flagship_score"
+            " FROM requests r LEFT JOIN replays p USING (number) WHERE r.number > :after AND r.number < :before"
             " ORDER BY r.number",
-            {"after": after, "last": last},
+            {"after": after, "before": before},
         )
         return [tuple(row) for row in rows]
+
+    def labelled(self, last: int) -> list[Labelled]:
+        """The replays with both scores up to a request, in the order of arrival."""
+        rows = self._rows(
+            "SELECT number, time, flagship_score - small_score, probability FROM replays JOIN requests USING (number)"
+            " WHERE state = 'scored' AND number <= :last ORDER BY number",
+            {"last": last},
+        )
+        return [Labelled(*row) for row in rows]
 
     def judge(
         self, evidence: Sequence[Mapping[str, Any]], tests: Mapping[str, Any], alerts: Mapping[str, Alert]

@@ -103,6 +103,7 @@ class Watch:
         self.watched = Watched(
             router, store, self.drift, self.least_probability, alpha=settings.alpha, seed=settings.seed
         )
+        self._raise_alerts(after=0)  # of a process that was killed in between
         self._judge()
 
     # -- requests ------------------------------------------------------------------------------------------
@@ -179,38 +180,25 @@ class Watch:
         self._judge()
 
     def _judge(self) -> None:
+        judged, before = self._judged, self.store.first_waiting() or self._count + 1
         evidence: list[dict[str, Any]] = []
-        for number, model, probability, small, flagship, state in self.store.resolved(self._judged, self._count):
-            if state == "waiting":
-                break
-            self._judged = number
+        for number, model, probability, small, flagship in self.store.resolved(self._judged, before):
             loss = large = False
             if model == "flagship":
                 loss = self.quality.flagship()
-            elif state == "scored" and probability is not None and small is not None and flagship is not None:
+            elif probability is not None and small is not None and flagship is not None:
                 loss, large = self.quality.replayed(flagship - small, probability)
-                evidence.append(
-                    {
-                        "number": number,
-                        "e_loss": self.quality.loss.wager.log10,
-                        "e_large": self.quality.large.wager.log10,
-                    }
-                )
-            if loss:
-                self._rang["loss"] = number
-            if large:
-                self._rang["large"] = number
-        state_now = {**self.quality.state(), "judged": self._judged, "rang": self._rang}
-        self.store.judge(evidence, {"quality": state_now}, {})
-        self._raise_alerts()
+                wagers = {"e_loss": self.quality.loss.wager.log10, "e_large": self.quality.large.wager.log10}
+                evidence.append({"number": number, **wagers})
+            self._judged = number
+            self._rang |= {name: number for name, rings in (("loss", loss), ("large", large)) if rings}
+        state = {**self.quality.state(), "judged": self._judged, "rang": self._rang}
+        self.store.judge(evidence, {"quality": state}, {})
+        self._raise_alerts(judged if evidence else self._judged)
 
     def labelled(self) -> list[Labelled]:
         """The replays with both scores that the tests have seen, in the order of arrival."""
-        return [
-            Labelled(one["number"], one["time"], one["flagship_score"] - one["small_score"], one["probability"])
-            for one in self.store.replays()
-            if one["state"] == "scored" and one["number"] <= self._judged
-        ]
+        return self.store.labelled(self._judged)
 
     # -- alerts --------------------------------------------------------------------------------------------
 
@@ -222,8 +210,8 @@ class Watch:
         """Every alert that stands, in the order in which they rang."""
         return list(self.store.alerts().values())
 
-    def _raise_alerts(self) -> None:
-        """Write the alerts of tests that rang and have none: also those of a process that was killed in between."""
+    def _raise_alerts(self, after: int) -> None:
+        """Write the alerts of tests that rang and have none; of days, those with labels of later requests than one."""
         there = self.store.alerts()
         found: dict[str, Alert] = {}
         for question in QUESTIONS:
@@ -234,7 +222,7 @@ class Watch:
         for name, number in self._rang.items():
             if name not in there:
                 found[name] = quality_alert(self.watched, name, number, labelled)
-        for day in days_of(labelled, least_probability=self.least_probability, alpha=self.settings.alpha):
+        for day in days_of(labelled, least_probability=self.least_probability, alpha=self.settings.alpha, after=after):
             if day.proved_by is not None and (name := f"p75 of day {day.day}") not in there:
                 found[name] = daily_alert(self.watched, day)
         if found:

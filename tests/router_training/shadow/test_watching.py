@@ -119,6 +119,7 @@ def test_a_small_model_that_got_worse_rings_though_prompts_are_the_same(opened: 
     kinds = {alert.kind for alert in watch.alerts()}
     assert "drift" not in kinds
     assert {"quality given up", "large differences"} <= kinds
+    assert ("daily p75" in kinds) or lost < 1.0
     loss = next(alert for alert in watch.alerts() if alert.kind == "quality given up")
     assert loss.numbers["mean_delta"] == pytest.approx(lost, abs=0.2)
     assert "gives up more than the 5 points it promised" in loss.what
@@ -177,6 +178,17 @@ def test_a_batch_that_fails_leaves_no_trace(opened: Opened, monkeypatch: pytest.
     after = opened("state")
     assert summarise(after).to_json() == before
     assert after.take(second, LOG) == 100
+
+
+def test_an_alert_that_was_not_written_any_more_is_written_by_the_next_process(opened: Opened) -> None:
+    """Between a batch and its alerts there are two transactions: what a process does that dies in between."""
+    watch = opened("state")
+    run(watch, batches(traffic(CHANGE), 100), lost=1.0)
+    before = watch.alerts()
+    assert {alert.test for alert in before} >= {"loss", "large", "p75"}
+    with watch.store.writing() as connection:
+        connection.exec_driver_sql("DELETE FROM alerts")
+    assert [alert.test for alert in opened("state").alerts()] == [alert.test for alert in before]
 
 
 def test_only_small_routed_requests_are_drawn_with_the_stated_probability(opened: Opened) -> None:
