@@ -25,7 +25,7 @@ PROMPTS = (
     "Which of these is a mammal?\n\nA. trout\nB. bat\nC. gecko\nD. hen\nAnswer:",
     "Übersetze ins Englische: Der Kessel pfeift, und niemand hört hin. 水は高い所から流れる。",
     "def f(x):\n    return [i ** 2 for i in range(x) if i % 3]  # why is this slow?",
-    "A very long prompt. " * 200,
+    "A long prompt, yet not cut. " * 30,
 )
 
 
