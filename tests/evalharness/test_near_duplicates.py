@@ -94,4 +94,5 @@ def test_windows_number_equal_runs_alike() -> None:
         found = WordWindows.of(words, width)
         runs = [tuple(text[k : k + width]) for text in words for k in range(len(text) - width + 1)]
         assert len({*zip(runs, found.codes.tolist(), strict=True)}) == len(set(runs)) == len(set(found.codes.tolist()))
-    assert WordWindows.of([["a"], []], 2).holders().size == 0
+    for few in ([["a"], []], [[*"abcde"]], []):
+        assert WordWindows.of(few, 20).holders().size == 0
