@@ -14,6 +14,7 @@ from scipy import special
 from golden_sets.errors import InfrastructureError, InputError
 from router_training.heads.head import Floats, HeadState, Matrix
 from router_training.heads.inputs import Scaling, fit_scaling, scaling_of
+from router_training.heads.logistic_fit import CERTAIN
 from router_training.heads.tensors import Tensor, tensor
 from router_training.pairs import Pairs
 
@@ -110,7 +111,10 @@ def _train(inputs: Matrix, targets: Matrix, shape: tuple[int, int], seed: int, e
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         first = (torch.randn(seeds, width + 1, units) / width**0.5).requires_grad_()
-        last = (torch.randn(seeds, units + 1, 2) / units**0.5).requires_grad_()
+        last = torch.randn(seeds, units + 1, 2) / units**0.5
+        # Starting at the mean scores leaves only the differences between prompts to learn.
+        last[:, -1] = torch.logit(torch.from_numpy(targets).mean(dim=0), eps=CERTAIN)
+        last.requires_grad_()
         optimiser = torch.optim.AdamW([first, last], lr=LEARNING_RATE, weight_decay=WEIGHT_DECAY)
         x, y = torch.from_numpy(inputs), torch.from_numpy(targets)
         for _ in range(epochs):
