@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from evalharness.text_rows import TextRows, is_number
+from evalharness.text_tables import read_text_table
 from golden_sets.digests import digest_bytes
 from golden_sets.errors import InputError
 from router_training.grouping import groups_of
@@ -44,7 +45,8 @@ def read_pairs(
 
     Args:
         path: the file, or several; a group declared in one of them is another than that of the same name in the next.
-        columns: ``our name: their column``; what is nested in JSON is called ``outer.inner``.
+        columns: ``our name: their column``; what is nested in JSON is called ``outer.inner``. Of several files one that
+            lacks their column may have it under our name.
         where: ``column: value``; only rows with these values are read.
         least: so many labelled prompts are needed.
 
@@ -54,7 +56,8 @@ def read_pairs(
         InfrastructureError: a file cannot be read.
     """
     paths = [path] if isinstance(path, Path) else list(path)
-    parts = [_File.read(one, columns or {}, where or {}) for one in paths]
+    mapped = columns or {}
+    parts = [_File.read(one, mapped if len(paths) == 1 else _held(one, mapped), where or {}) for one in paths]
     prompts = [prompt for part in parts for prompt in part.prompts]
     if len(prompts) < least:
         raise InputError(
@@ -100,6 +103,12 @@ class _File:
     def read(cls, path: Path, columns: Mapping[str, str], where: Mapping[str, str]) -> _File:
         needed = (("prompt",), ("small_score",), ("flagship_score",))
         return cls(TextRows.of(path, where, columns, COLUMNS, required=needed), path)
+
+
+def _held(path: Path, columns: Mapping[str, str]) -> Mapping[str, str]:
+    """The mapped columns without those that this file has under our name instead."""
+    names = read_text_table(path, lambda _name: False).names
+    return {ours: theirs for ours, theirs in columns.items() if theirs in names or ours not in names}
 
 
 def _scores(rows: TextRows, name: str) -> Floats:

@@ -94,6 +94,17 @@ def test_several_files_are_one_and_their_groups_are_their_own(tmp_path: Path) ->
     assert len(set(read_pairs([first, tmp_path / "b.jsonl", copy]).groups.tolist())) == 2
 
 
+def test_a_mapped_column_may_have_our_name_in_another_file(tmp_path: Path) -> None:
+    old = [{**{k: v for k, v in row.items() if k != "small_score"}, "mine": 1} for row in rows(30)]
+    new = jsonl(
+        tmp_path / "new.jsonl", [{**row, "prompt": f"other {row['prompt']}", "small_score": 0} for row in rows(30)]
+    )
+    found = read_pairs([jsonl(tmp_path / "old.jsonl", old), new], columns={"small_score": "mine"})
+    assert found.small.tolist() == [1.0] * 30 + [0.0] * 30
+    with pytest.raises(InputError, match="no column 'nowhere'"):
+        read_pairs([jsonl(tmp_path / "old.jsonl", old), new], columns={"small_score": "nowhere"})
+
+
 @pytest.mark.parametrize(
     ("change", "what"),
     [
