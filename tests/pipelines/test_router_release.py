@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +16,12 @@ from gates.staleness import STALE
 from golden_sets.digests import digest_json
 from golden_sets.errors import InputError
 from golden_sets.records import Record
-from pipelines.router_release import incumbent_of
+from pipelines.progress import Progress
+from pipelines.router_release import incumbent_of, release_router
 from pipelines.router_staleness import outdated_routers
 from router_training.always_flagship import NAME, always_flagship
 from router_training.evaluating import evaluate_router
+from router_training.frozen_test import FrozenTest
 from tests.support.router_releases import RouterLine, scored
 
 FIRST, SECOND = digest_json("flagship one"), digest_json("flagship two")
@@ -268,6 +271,24 @@ def test_the_report_shows_the_frontier_and_the_forecast(line: RouterLine) -> Non
     again = line.release(router, pairs, against=NAME)
     assert again.recorded
     assert again.reports.html.read_text().count("data:image/svg+xml;base64,") == 3
+
+
+@pytest.mark.slow
+def test_a_release_is_mirrored_like_a_model_s(line: RouterLine) -> None:
+    from mlflow import MlflowClient
+
+    uri = f"sqlite:///{line.directory / 'mlflow.db'}"
+    place = replace(line.place(), mlflow_uri=uri)
+    router, test = line.router("first"), FrozenTest.of_pairs(scored())
+    result = release_router(place, router, incumbent_of(place, None), test, progress=Progress(quiet=True))
+    assert result.warnings == ()
+    client = MlflowClient(tracking_uri=uri, registry_uri=uri)
+    served = client.get_model_version_by_alias("router", "production")
+    assert served.source == f"relgate:{router.digest}"
+    run = client.get_run(str(served.run_id))
+    assert run.data.params["head"] == "ridge"
+    assert run.data.metrics["flagship_share"] == pytest.approx(result.share.value if result.share else None)
+    assert run.data.tags["relgate.verdict"] == "promote"
 
 
 def test_prompts_of_one_group_are_one_prompt(line: RouterLine) -> None:
