@@ -185,8 +185,8 @@ def main() -> None:
     pairs = mmlu()
     assert pairs.families is not None
     prompts = Prompts(embedded(pairs, arguments.cache), np.array(pairs.families))
-    none = unchanged(prompts, 6 if arguments.quick else 100)
-    rows = [changed(prompts, family, *when, 4 if arguments.quick else 20) for family in FAMILIES for when in WHEN]
+    none = unchanged(prompts, 6 if arguments.quick else 40)
+    rows = [changed(prompts, family, *when, 4 if arguments.quick else 10) for family in FAMILIES for when in WHEN]
     arguments.out.mkdir(parents=True, exist_ok=True)
     text = report(rows, none, time.monotonic() - began)
     document = {"alpha": ALPHA, "unchanged": asdict(none), "changed": [asdict(row) for row in rows]}
