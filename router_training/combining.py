@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from router_training.grouping import groups_of
-from router_training.labelled_file import NO_FAMILY
-from router_training.pairs import Floats, Pairs
+from router_training.labelled_file import NO_FAMILY, all_or_none
+from router_training.pairs import Pairs
 
 
 def combined(parts: Sequence[Pairs]) -> Pairs:
@@ -28,11 +28,6 @@ def combined(parts: Sequence[Pairs]) -> Pairs:
         flagship=np.concatenate([part.flagship for part in parts]),
         groups=groups_of(prompts, declared),
         families=tuple(families) if any(part.families for part in parts) else None,
-        small_usd=_all_or_none([part.small_usd for part in parts]),
-        flagship_usd=_all_or_none([part.flagship_usd for part in parts]),
+        small_usd=all_or_none([part.small_usd for part in parts]),
+        flagship_usd=all_or_none([part.flagship_usd for part in parts]),
     )
-
-
-def _all_or_none(columns: Sequence[Floats | None]) -> Floats | None:
-    known = [column for column in columns if column is not None]
-    return np.concatenate(known) if len(known) == len(columns) else None

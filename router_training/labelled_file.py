@@ -76,8 +76,8 @@ def read_pairs(
         flagship=np.concatenate([part.flagship for part in parts]),
         groups=groups_of(prompts, declared),
         families=tuple(family or NO_FAMILY for family in families) if any(families) else None,
-        small_usd=_all_or_none([part.small_usd for part in parts]),
-        flagship_usd=_all_or_none([part.flagship_usd for part in parts]),
+        small_usd=all_or_none([part.small_usd for part in parts]),
+        flagship_usd=all_or_none([part.flagship_usd for part in parts]),
     )
 
 
@@ -137,7 +137,7 @@ def _usd(rows: TextRows, name: str) -> Floats | None:
     return rows.numbers_at_least_zero(name)
 
 
-def _all_or_none(parts: Sequence[Floats | None]) -> Floats | None:
-    """One column of all files; None where some file has none."""
+def all_or_none(parts: Sequence[Floats | None]) -> Floats | None:
+    """The columns of several collections as one; None where some collection has none."""
     there = [part for part in parts if part is not None]
     return np.concatenate(there) if len(there) == len(parts) else None
