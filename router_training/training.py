@@ -194,7 +194,8 @@ def nothing_to_learn(pairs: Pairs) -> str | None:
     if gain <= 0:
         return (
             f"the flagship scores no better than the small model ({pairs.flagship.mean():.3f} against "
-            f"{pairs.small.mean():.3f}): check which column is which, or serve the small model alone"
+            f"{pairs.small.mean():.3f} on {len(pairs)} prompts): check which column is which, or serve the small model "
+            "alone"
         )
     if hard == 0:
         return f"none of {len(pairs)} prompts is hard: nothing tells which ones need the flagship"

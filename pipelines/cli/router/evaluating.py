@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
     from router_training.evaluation import RouterEvaluation
 
+_BOUND = {"holds": "confirmed here", "exceeded": "EXCEEDED here", "open": "neither confirmed nor contradicted here"}
+
 
 def evaluate(
     router: RouterArgument,
@@ -94,7 +96,11 @@ def show_evaluation(found: RouterEvaluation, console: Console) -> None:
     line(console, f"{found.prompts}: {found.n} prompts in {found.groups} groups, head {found.head}")
     rows = [
         ("quality", percent(operation.quality), f"flagship alone {percent(found.flagship_quality)}"),
-        ("quality given up", percent(operation.loss), f"at most {100 * operation.max_loss:g} %: {operation.bound}"),
+        (
+            "quality given up",
+            percent(operation.loss),
+            f"at most {100 * operation.max_loss:g} %: {_BOUND[operation.bound]}",
+        ),
         ("gap recovered", percent(operation.gap_recovered), f"small alone {percent(found.small_quality)}"),
         ("sent to the flagship", percent(operation.flagship_share), ""),
         ("of them in the band", percent(operation.band_share), ""),
