@@ -29,9 +29,10 @@ from router_training.operating import choose_operating_point
 from router_training.pairs import Codes, Floats, Pairs
 
 MAX_LOSS, CONFIDENCE = 0.02, 0.95
-TRAINING = {"MMLU": 5000, "nine models": 2800}
+TRAINING = {"MMLU": 5000, "nine models": 2000}
 CALIBRATION = (300, 1250, 3000)
-HELD_OUT_FOR_ECE = 1250
+CALIBRATED_ON = 1000
+"""Calibration prompts for P(hard); all that are left are held out, as many as can be: ECE is mostly noise on few."""
 RESULTS = Path(__file__).parent / "results"
 
 
@@ -138,19 +139,19 @@ def trained(name: str, pairs: Pairs, vectors: npt.NDArray[np.float32], seed: int
     head = fit_head("kernel", seen[training], part, seed=seed)
     predicted = head.predict(seen[other])
     rest = pairs.take(other)
-    calibration, test = other[:HELD_OUT_FOR_ECE], other[HELD_OUT_FOR_ECE:]
+    calibration, test = other[:CALIBRATED_ON], other[CALIBRATED_ON:]
     without = np.empty(len(training))
     for fold in range(5):
         held = rank[training] % 5 == fold
         fitted = fit_head("kernel", seen[training][~held], part.take(~held), seed=seed)
         without[held] = fitted.predict(seen[training][held])
     curve = fit_p_hard(
-        np.r_[without, predicted[:HELD_OUT_FOR_ECE]],
+        np.r_[without, predicted[:CALIBRATED_ON]],
         pairs.hard[np.r_[training, calibration]],
         pairs.groups[np.r_[training, calibration]],
     )
     p = calibrated(curve, predicted)
-    held_out = p[HELD_OUT_FOR_ECE:]
+    held_out = p[CALIBRATED_ON:]
     perfect = np.mean([ece(held_out, rng.random(held_out.size) < held_out) for _ in range(50)])
     found = Calibration(
         name,
@@ -200,7 +201,7 @@ def markdown(rows: list[Row], calibrations: list[Calibration], seconds: float) -
     lines += [
         "",
         "Calibration of P(hard): curve fitted on out-of-fold predictions of the training prompts and on "
-        f"{HELD_OUT_FOR_ECE:,} calibration prompts; expected calibration error over ten equally frequent bins on the "
+        f"{CALIBRATED_ON:,} calibration prompts; expected calibration error over ten equally frequent bins on the "
         "others.",
         "",
         "| data | trainings | held out | APGR (SD) | ECE mean | ECE largest | of a perfect forecast |",

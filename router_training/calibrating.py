@@ -2,12 +2,11 @@
 
 A strictly increasing map keeps the order of the prompts, so neither the frontier nor the set of routers among which the
 operating point is chosen depends on it. Three shapes compete on held-out folds of whole groups, by log loss (P(hard))
-or squared error (delta): the simplest within one standard error of the best is taken.
+or squared error (delta):
 
 - ``line``: logistic in the prediction (Platt 1999), or a straight line for the delta.
-- ``ranks``: logistic in log(u) and -log(1 - u), u the prediction's rank among the calibration prompts: beta calibration
-  (Kull, Silva Filho and Flach, AISTATS 2017) for predictions that are no probabilities.
-- ``steps``: isotonic regression over equally frequent bins, joined by straight lines.
+- ``pieces``: logistic in five straight pieces over equally frequent ranges of the prediction, none of them falling.
+- ``steps``: isotonic regression over equally frequent bins (Zadrozny and Elkan 2002), joined by straight lines.
 """
 
 from __future__ import annotations
@@ -25,6 +24,7 @@ from router_training.pairs import Codes, Floats, Rows
 from router_training.records import Curve
 
 _KNOTS = 65
+_PIECES = 5
 _FOLDS = 5
 _BEYOND = 0.5
 """A curve goes on beyond the calibration prompts by this share of their range, so that order is kept there."""
@@ -56,7 +56,7 @@ def fit_p_hard(predictions: npt.ArrayLike, hard: npt.ArrayLike, groups: Codes) -
     if y.min() == y.max():
         # Nothing to tell apart: Laplace's rule of succession, the same for every prompt but for the order.
         return _curve(x, _constant((y.sum() + 1) / (y.size + 2)), _EDGE, 1 - _EDGE)
-    fits = (_logistic_line, _logistic_ranks, _mean_steps)
+    fits = (_logistic_line, _logistic_pieces, _mean_steps)
     return _curve(x, _chosen(x, y, groups, fits, _log_loss)(x, y), _EDGE, 1 - _EDGE)
 
 
@@ -177,22 +177,16 @@ def _probabilities(p: npt.ArrayLike, outcome: npt.ArrayLike) -> tuple[Floats, Fl
 def _chosen(
     x: Floats, y: Floats, groups: Codes, fits: tuple[_Fit, ...], loss: Callable[[Floats, Floats], Floats]
 ) -> _Fit:
-    """The simplest fit whose loss on held-out groups is within one standard error of the best."""
+    """The fit with the least loss on held-out groups; the simplest where there are too few groups to tell."""
     names, codes = np.unique(groups, return_inverse=True)
-    folds = np.random.default_rng(0).permutation(names.size)[codes.reshape(-1)] % min(_FOLDS, names.size)
     if names.size < _FOLDS:
         return fits[0]
-    losses = np.empty((len(fits), x.size))
+    folds = np.random.default_rng(0).permutation(names.size)[codes.reshape(-1)] % _FOLDS
+    losses = np.zeros(len(fits))
     for fold in range(_FOLDS):
         held = folds == fold
-        for row, fit in enumerate(fits):
-            losses[row, held] = loss(fit(x[~held], y[~held])(x[held]), y[held])
-    best = losses[int(np.argmin(losses.mean(axis=1)))]
-    for fit, mine in zip(fits, losses, strict=True):
-        worse = np.bincount(codes.reshape(-1), weights=mine - best)
-        if worse.sum() <= np.sqrt(np.sum((worse - worse.mean()) ** 2)):
-            return fit
-    return fits[0]
+        losses += [loss(fit(x[~held], y[~held])(x[held]), y[held]).sum() for fit in fits]
+    return fits[int(np.argmin(losses))]
 
 
 def _log_loss(p: Floats, y: Floats) -> Floats:
@@ -230,16 +224,12 @@ def _logistic_line(x: Floats, y: Floats) -> _Shape:
     return _logistic(lambda new: new[:, None], x, y)
 
 
-def _logistic_ranks(x: Floats, y: Floats) -> _Shape:
-    knots = np.quantile(x, np.linspace(0, 1, 129))
-    knots, first = np.unique(knots, return_index=True)
-    ranks = np.linspace(0, 1, 129)[first]
-
-    def columns(new: Floats) -> Floats:
-        u = np.clip(np.interp(new, knots, ranks), 0.5 / x.size, 1 - 0.5 / x.size)
-        return np.column_stack([np.log(u), -np.log1p(-u)])
-
-    return _logistic(columns, x, y)
+def _logistic_pieces(x: Floats, y: Floats) -> _Shape:
+    """One rising ramp per piece; the outer ones go on beyond the data."""
+    inner = np.unique(np.quantile(x, np.arange(1, _PIECES) / _PIECES))
+    low, high = np.r_[-np.inf, inner], np.r_[inner, np.inf]
+    start = np.r_[inner[:1], inner]
+    return _logistic(lambda new: np.clip(new[:, None], low, high) - start, x, y)
 
 
 def _straight_line(x: Floats, y: Floats) -> _Shape:

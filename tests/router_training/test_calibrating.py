@@ -48,11 +48,11 @@ def test_every_curve_is_strictly_increasing_and_within_its_range(rows: list[tupl
     assert expected.y[-1] <= 1
 
 
-@pytest.mark.parametrize("shape", ["line", "ranks", "steps"])
+@pytest.mark.parametrize("shape", ["line", "curved", "steps"])
 def test_known_probabilities_are_found_again(shape: str) -> None:
     truths: dict[str, Callable[[Floats], Floats]] = {
         "line": lambda x: np.asarray(special.expit(2 * x - 1.5)),
-        "ranks": lambda x: np.asarray(special.ndtr(x) ** 3 * 0.9),
+        "curved": lambda x: np.asarray(special.ndtr(x) ** 3 * 0.9),
         "steps": lambda x: np.where(x < 0.5, 0.1, 0.6),
     }
     errors = []
