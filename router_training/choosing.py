@@ -30,6 +30,9 @@ FEATURE_SETS: tuple[tuple[str, ...], ...] = ((), LENGTH, CHEAP)
 """Cheap features that are tried beside the embedding, simplest first."""
 SCOUT: Kind = "scores"
 """The head with which feature sets are compared."""
+_STREAM = 1
+"""Folds are drawn apart from whatever else was drawn with the same seed: where the training prompts themselves were, the
+folds would be no random ones."""
 Settings = Mapping[str, float]
 GRID: Mapping[Kind, tuple[Settings, ...]] = {
     "ridge": ({"penalty": 6400}, {"penalty": 1600}),
@@ -174,7 +177,7 @@ def grouped_folds(groups: Codes, folds: int, seed: int) -> Codes:
             do="label more prompts that have nothing to do with each other",
         )
     parts = min(folds, len(names))
-    shuffled = np.random.default_rng(seed).permutation(len(names))
+    shuffled = np.random.default_rng([seed, _STREAM]).permutation(len(names))
     filled, part = np.zeros(parts, dtype=np.int64), np.zeros(len(names), dtype=np.int64)
     for name in shuffled[np.argsort(-counts[shuffled], kind="stable")]:
         part[name] = int(np.argmin(filled))

@@ -113,7 +113,7 @@ def fit_landmarks(features: Matrix, *, landmarks: int, seed: int) -> Landmarks:
     """
     scaling = fit_scaling(features)
     scaled = scaling(features)
-    chosen = np.random.default_rng(seed).choice(len(features), min(landmarks, len(features)), replace=False)
+    chosen = np.random.default_rng([seed, 2]).choice(len(features), min(landmarks, len(features)), replace=False)
     squared = _squared_distances(scaled, scaled[np.sort(chosen)], _squares(scaled[np.sort(chosen)]))
     bandwidth = np.sqrt(np.array([max(float(np.median(squared)), FLAT)], dtype=np.float32))
     return Landmarks(scaling, scaled[np.sort(chosen)] / bandwidth, bandwidth)

@@ -81,6 +81,6 @@ def _with_resamples(
     design: Floats, weights: Floats, errors: Floats, groups: Codes, factor: tuple[Floats, bool], seed: int
 ) -> Tensor:
     _, codes = np.unique(groups, return_inverse=True)
-    drawn = np.random.default_rng(seed).exponential(size=(int(codes.max()) + 1, RESAMPLES)) - 1
+    drawn = np.random.default_rng([seed, 3]).exponential(size=(int(codes.max()) + 1, RESAMPLES)) - 1
     steps = linalg.cho_solve(factor, design.T @ (errors[:, None] * drawn[codes]), check_finite=False)
     return np.ascontiguousarray(np.vstack([weights, weights + steps.T]), dtype=np.float32)
