@@ -51,9 +51,13 @@ class Reference:
             rows = np.sort(np.random.default_rng(seed).choice(rows.size, MOST, replace=False))
         return cls(np.asarray(embeddings[rows], dtype=np.float32), np.asarray(p_hard[rows], dtype=np.float64))
 
-    def tensors(self) -> dict[str, npt.NDArray[np.float32]]:
-        """As they are stored beside the clusters: ``reference`` and ``reference_p_hard``."""
-        return {"reference": self.embeddings, "reference_p_hard": np.asarray(self.p_hard, dtype=np.float32)}
+    def tensors(self) -> dict[str, npt.NDArray[np.floating]]:
+        """As they are stored beside the clusters: ``reference`` and ``reference_p_hard``.
+
+        P(hard) to the last bit: where the calibration is all but flat, prompts lie less than single precision apart,
+        and rounding would take them to the other side of the threshold than traffic exactly like them.
+        """
+        return {"reference": self.embeddings, "reference_p_hard": self.p_hard}
 
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, Any]) -> Self:

@@ -112,11 +112,11 @@ def read_manifest(directory: Path) -> RouterManifest:
     return manifest
 
 
-def to_bytes(tensors: Mapping[str, npt.NDArray[np.float32]]) -> bytes:
-    """Tensors as the bytes of a safetensors file, equal for equal tensors."""
+def to_bytes(tensors: Mapping[str, npt.NDArray[np.floating]]) -> bytes:
+    """Tensors as the bytes of a safetensors file, equal for equal tensors, each in its own precision."""
     from safetensors.numpy import save
 
-    found: bytes = save({name: np.ascontiguousarray(tensors[name], dtype=np.float32) for name in sorted(tensors)})
+    found: bytes = save({name: np.ascontiguousarray(tensors[name]) for name in sorted(tensors)})
     return found
 
 
