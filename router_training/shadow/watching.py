@@ -111,7 +111,11 @@ class Watch:
     def take(self, batch: Batch, path: Path) -> int:
         """Route a batch, test it and draw what is to be replayed; returns how many requests were new."""
         known = self.store.known([one.id for one in batch.requests])
-        new = list({one.id: one for one in reversed(batch.requests) if one.id not in known}.values())[::-1]
+        first: dict[str, Request] = {}
+        for one in batch.requests:
+            if one.id not in known:
+                first.setdefault(one.id, one)
+        new = list(first.values())
         taken = self._taken(new) if new else []
         tests = {"drift": self.drift.state()} if taken else {}
         self.store.take(taken, batch.place, path, tests, {})

@@ -161,6 +161,17 @@ def test_what_came_before_is_counted_once(opened: Opened) -> None:
     assert before.scored == len(waiting)
 
 
+def test_a_request_that_is_logged_twice_counts_where_it_came_first(opened: Opened) -> None:
+    one, two, three = traffic(3, share=0)
+    opened("whole").take(Batch((one, two, one, three, two), Place("head", 1)), LOG)
+    pieces = opened("pieces")
+    for number, request in enumerate((one, two, one, three, two), start=1):
+        pieces.take(Batch((request,), Place("head", number)), LOG)
+    whole = opened("whole")
+    assert whole.store.requests(("id", "p_composition")) == pieces.store.requests(("id", "p_composition"))
+    assert whole.store.requests(["id"])["id"] == ["id0", "id1", "id2"]
+
+
 def test_a_batch_that_fails_leaves_no_trace(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
     """A process that dies while it writes: the fault is injected where the batch is half written."""
     watch = opened("state")
