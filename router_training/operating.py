@@ -80,8 +80,10 @@ def choose_operating_point(
     chosen = min([always_flagship, *proven], key=lambda s: (s.cost, -s.threshold))
     if proven and chosen is always_flagship:
         reason = "the small model's answers cost no less than the flagship's"
-    # Proven to the last: its own bound is tighter. Otherwise only the limit itself is proven for a chosen threshold.
-    proven_loss = _upper_bound(chosen.losses, groups, max_loss, confidence) if proven and proven == steps else max_loss
+    # The last one, proven with all before it, may be held to tighter limits in turn: still one fixed sequence. Of a
+    # threshold that its cost singled out of the others, only the limit itself is proven.
+    is_last = bool(proven) and chosen is steps[-1]
+    proven_loss = _upper_bound(chosen.losses, groups, max_loss, confidence) if is_last else max_loss
     return OperatingPoint(
         threshold=chosen.threshold,
         band_high=_band_high(steps, chosen.threshold, max_loss),

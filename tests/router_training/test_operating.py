@@ -167,6 +167,8 @@ def test_prices_decide_what_is_cheapest() -> None:
         p, delta, np.arange(4000), small_usd=np.where(p < 0.5, 0.1, 3.0), flagship_usd=flagship
     )
     assert dear.threshold == pytest.approx(0.5, abs=0.03)
+    # Costs, not the order of the tests, chose among thresholds that are all proven: only the limit is proven of it.
+    assert dear.loss_high == LIMIT
     never = choose_operating_point(p, delta, np.arange(4000), small_usd=flagship * 2, flagship_usd=flagship)
     assert never.flagship_share == 1.0
     assert "cost no less" in (never.why_always_flagship or "")
