@@ -1,6 +1,6 @@
 """How good is a router on real models' outcomes, by the metrics of RouteLLM, against the baselines?
 
-``python -m benchmarks.router [--quick] [--encoders] [--cache FILE] [--out DIR]`` writes ``router.json`` and
+``python -m benchmarks.router [--quick] [--cache FILE] [--out DIR]`` writes ``router.json`` and
 ``router.md``. For every data set, number of training prompts and seed: the prompts are split by group, features and
 head are chosen and fitted on the training part alone (`router_training.choosing`), and all the rest is the test, looked
 at once. Beside the chosen head stand the single heads, each with the setting that was best in the same validation, and
@@ -13,7 +13,8 @@ predictions of the training prompts. Differences are paired bootstraps by group,
 Leave-subject-out holds each MMLU subject out of the fit in turn, with one head for all (``kernel``, default setting,
 all cheap features), and ranks all prompts together.
 
-``--encoders`` compares depths and precisions of the encoder by held-out predictions *within* the training parts.
+``--encoders`` compares, instead, depths and precisions of the encoder by held-out predictions *within* the training
+parts: ``router_encoders.json`` and ``router_encoders.md``.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks.router_report import markdown
+from benchmarks.router_report import encoder_table, markdown
 from benchmarks.routing_data import embedded, mmlu, nine_models
 from router_training.baselines import length_scores
 from router_training.calibrating import brier, calibrated, ece, fit_p_hard
@@ -250,8 +251,6 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
             )
         found["tasks"].append({"data": task.name, "prompts": len(pairs), "training": task.training, "runs": runs})
     found["leave_subject_out"] = leave_subject_out(_mmlu(), embedded(_mmlu(), options.cache))
-    if options.encoders:
-        found["encoders"] = list(encoders((TASKS[0], TASKS[3]), options.cache, 2 if options.quick else 3))
     return found
 
 
@@ -259,18 +258,26 @@ def main() -> None:
     """Measure, write JSON and Markdown, print the latter."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="two seeds only")
-    parser.add_argument("--encoders", action="store_true", help="compare depths and precisions, too")
+    parser.add_argument("--encoders", action="store_true", help="compare depths and precisions instead")
     parser.add_argument(
         "--cache", type=Path, default=Path("routing-embeddings.sqlite"), help="where embeddings are kept"
     )
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results"), help="directory for the two files")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    found = measure(options)
-    options.out.mkdir(parents=True, exist_ok=True)
-    (options.out / "router.json").write_text(json.dumps(found, indent=1) + "\n", "utf-8")
-    (options.out / "router.md").write_text(markdown(found), "utf-8")
-    print(markdown(found), end="")
+    if options.encoders:
+        rows = list(encoders((TASKS[0], TASKS[3]), options.cache, 2 if options.quick else 3))
+        _write(options.out, "router_encoders", rows, encoder_table(rows))
+    else:
+        found = measure(options)
+        _write(options.out, "router", found, markdown(found))
+
+
+def _write(out: Path, name: str, found: Any, text: str) -> None:
+    out.mkdir(parents=True, exist_ok=True)
+    (out / f"{name}.json").write_text(json.dumps(found, indent=1) + "\n", "utf-8")
+    (out / f"{name}.md").write_text(text, "utf-8")
+    print(text, end="")
 
 
 if __name__ == "__main__":

@@ -31,8 +31,6 @@ def markdown(found: Mapping[str, Any]) -> str:
         "",
         *_leave_subject_out(found["leave_subject_out"]),
     ]
-    if "encoders" in found:
-        lines += ["", *_encoders(found["encoders"])]
     return "\n".join([*lines, ""])
 
 
@@ -88,8 +86,9 @@ def _leave_subject_out(found: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _encoders(found: Sequence[Mapping[str, Any]]) -> list[str]:
-    return [
+def encoder_table(found: Sequence[Mapping[str, Any]]) -> str:
+    """The encoders compared."""
+    lines = [
         "Encoders: area of held-out predictions within the training parts (kernel head, embedding alone, 3 folds):",
         "",
         _header("precision", "layers", "tokens", "data", "training", "area"),
@@ -105,6 +104,7 @@ def _encoders(found: Sequence[Mapping[str, Any]]) -> list[str]:
             for row in found
         ),
     ]
+    return "\n".join([*lines, ""])
 
 
 def _header(*names: str) -> str:

@@ -31,8 +31,8 @@ FEATURE_SETS: tuple[tuple[str, ...], ...] = ((), LENGTH, CHEAP)
 SCOUT: Kind = "scores"
 """The head with which feature sets are compared."""
 _STREAM = 1
-"""Folds are drawn apart from whatever else was drawn with the same seed: where the training prompts themselves were, the
-folds would be no random ones."""
+"""Folds are drawn apart from whatever else was drawn with the same seed: where the training prompts themselves were,
+the folds would not be random."""
 Settings = Mapping[str, float]
 GRID: Mapping[Kind, tuple[Settings, ...]] = {
     "ridge": ({"penalty": 6400}, {"penalty": 1600}),
