@@ -102,7 +102,7 @@ def write_shadow(watch: Watch, run: ShadowRun, directory: Path) -> dict[str, str
     page = render_shadow(watch, run.summary, run.clusters)
     write_whole(places["page"], page.encode())
     write_whole(places["summary"], json_text(run.summary.to_json()).encode())
-    write_rows(places["alerts"], [{**one.to_json(), "digest": one.digest} for one in run.summary.alerts])
+    write_rows(places["alerts"], run.summary.records())
     write_rows(places["labelled"], labelled_rows(watch))
     write_rows(places["to_label"], to_label_rows(watch, run.clusters))
     return {name: str(place) for name, place in places.items()}

@@ -10,7 +10,7 @@ from pydantic import Field
 from golden_sets.digests import Digest
 from golden_sets.records import Record
 
-AlertKind = Literal["drift", "excess band", "quality given up", "large differences", "daily p75"]
+AlertKind = Literal["drift", "excess band", "quality given up", "large differences", "daily p75", "p75 exceeded"]
 
 WHAT_TO_DO: Mapping[AlertKind, str] = {
     "drift": "label the examples of the new clusters, train the router again with them (router train --refit), and "
@@ -21,6 +21,8 @@ WHAT_TO_DO: Mapping[AlertKind, str] = {
     "large differences": "the small model loses by much on too many prompts that it answers: look at the labelled "
     "traffic for what they have in common, and train again with it",
     "daily p75": "look at this day's labelled traffic; the alert 'large differences' says whether it lasts",
+    "p75 exceeded": "nothing yet if it is a single day: on few replays the quartile exceeds the limit by chance, and "
+    "the alert 'daily p75' rings once it is proved; if it comes back day after day, replay more (--sample)",
 }
 
 
@@ -48,8 +50,10 @@ class NewCluster(Record):
 
 
 class Alert(Record):
-    """One alert. It stands until the router is replaced."""
+    """One alert, or a notice. An alert stands until the router is replaced."""
 
+    level: Literal["alert", "notice"] = "alert"
+    """A notice tells what was seen and proves nothing."""
     kind: AlertKind
     """What it is about."""
     test: str
@@ -62,8 +66,8 @@ class Alert(Record):
     """What has been shown, in one sentence."""
     do: str
     """What to do about it."""
-    false_alarm: float = Field(gt=0, lt=1)
-    """Chance that such an alert ever rings although nothing is wrong."""
+    false_alarm: float | None = Field(default=None, gt=0, lt=1)
+    """Chance that such an alert ever rings although nothing is wrong; None for a notice."""
     evidence: float | None = None
     """Capital won by betting against "nothing is wrong"; it rings at 1 / false_alarm."""
     n: int

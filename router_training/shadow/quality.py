@@ -100,6 +100,10 @@ class Day:
     """Capital at which it would be an alert: days share the chance of a false alarm."""
     proved_by: int | None
     """Number of the request that proved it; None: not proved."""
+    last_request: int
+    """Number of the last of them."""
+    last_time: float | None
+    """Its arrival, seconds."""
 
 
 def days_of(labelled: list[Labelled], *, least_probability: float, alpha: float, after: int = 0) -> list[Day]:
@@ -178,4 +182,6 @@ def _day(day: int, members: list[Labelled], least_probability: float, alpha: flo
         evidence=most,
         needed=1.0 / alpha,
         proved_by=proved_by,
+        last_request=members[-1].request,
+        last_time=members[-1].time,
     )

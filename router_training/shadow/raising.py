@@ -117,6 +117,23 @@ def quality_alert(watch: Watched, name: str, number: int, labelled: Sequence[Lab
     )
 
 
+def daily_notice(watch: Watched, day: Day) -> Alert:
+    """The plain daily P75: that day's third quartile exceeds .12 among what was replayed, proved or not."""
+    return Alert(
+        level="notice",
+        kind="p75 exceeded",
+        test="p75",
+        request=day.last_request,
+        time=day.last_time,
+        what=f"on day {day.day} the third quartile of delta is {day.p75:.2f} among {day.n} replayed requests, above "
+        f"{LARGE}" + ("" if day.proved_by is not None else ": seen, not proved"),
+        do=WHAT_TO_DO["p75 exceeded"],
+        n=day.n,
+        numbers=_of_day(day),
+        router=watch.router.digest,
+    )
+
+
 def daily_alert(watch: Watched, day: Day) -> Alert:
     """The alert of one day whose third quartile provably exceeds .12."""
     assert day.proved_by is not None  # noqa: S101 - that is why there is an alert
@@ -131,9 +148,13 @@ def daily_alert(watch: Watched, day: Day) -> Alert:
         false_alarm=watch.alpha,
         evidence=day.evidence,
         n=day.n,
-        numbers={"day": float(day.day), "p75": day.p75, "large": day.large, "mean_delta": day.mean, "limit": LARGE},
+        numbers=_of_day(day),
         router=watch.router.digest,
     )
+
+
+def _of_day(day: Day) -> dict[str, float]:
+    return {"day": float(day.day), "p75": day.p75, "large": day.large, "mean_delta": day.mean, "limit": LARGE}
 
 
 def _band_alert(watch: Watched, rang_at: int, began: int, time: float | None) -> Alert:

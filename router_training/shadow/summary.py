@@ -13,6 +13,7 @@ from router_training.shadow.alerts import Alert
 from router_training.shadow.dashboard import DashboardDay, Prices, dashboard, prices_of
 from router_training.shadow.drift import QUESTIONS
 from router_training.shadow.quality import LARGE, LARGE_SHARE, Day, days_of, sequences_of
+from router_training.shadow.raising import daily_notice
 from router_training.shadow.watching import Watch
 
 CONFIDENCE = 0.95
@@ -102,6 +103,8 @@ class ShadowSummary:
     families: tuple[FamilySeen, ...]
     delays: tuple[Delay, ...]
     alerts: tuple[Alert, ...]
+    notices: tuple[Alert, ...]
+    """Days whose plain P75 exceeds its limit, as records: what was seen, proved or not; of the last day, so far."""
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON data."""
@@ -109,7 +112,10 @@ class ShadowSummary:
             name: value
             for name, value in vars(self).items()
             if name
-            not in ("mean_delta", "large", "tests", "days", "dashboard", "prices", "families", "delays", "alerts")
+            not in (
+                *("mean_delta", "large", "tests", "days", "dashboard", "prices", "families", "delays"),
+                *("alerts", "notices"),
+            )
         }
         return {
             **own,
@@ -122,8 +128,13 @@ class ShadowSummary:
             "prices": asdict(self.prices),
             "families": [asdict(one) for one in self.families],
             "delays": [asdict(one) for one in self.delays],
-            "alerts": [{**one.to_json(), "digest": one.digest} for one in self.alerts],
+            "alerts": [_record(one) for one in self.alerts],
+            "notices": [_record(one) for one in self.notices],
         }
+
+    def records(self) -> list[dict[str, Any]]:
+        """Alerts, then notices, as they are written."""
+        return [_record(one) for one in (*self.alerts, *self.notices)]
 
 
 def summarise(watch: Watch) -> ShadowSummary:
@@ -141,6 +152,7 @@ def summarise(watch: Watch) -> ShadowSummary:
     point = watch.router.manifest.operating_point
     board = dashboard(seen["time"], flagship, prices, forecast_share=point.flagship_share)
     states = [one["state"] for one in replays]
+    days = days_of(labelled, least_probability=watch.least_probability, alpha=watch.settings.alpha)
     return ShadowSummary(
         router=watch.router.digest,
         requests=n,
@@ -161,12 +173,13 @@ def summarise(watch: Watch) -> ShadowSummary:
         given_up=None if mean is None or share is None else (1.0 - share) * mean,
         max_loss=point.max_loss,
         tests=_tests(watch),
-        days=tuple(days_of(labelled, least_probability=watch.least_probability, alpha=watch.settings.alpha)),
+        days=tuple(days),
         dashboard=tuple(board),
         prices=prices,
         families=_families(seen["family"], flagship),
         delays=_delays(alerts, seen["family"], replays, board),
         alerts=tuple(alerts),
+        notices=tuple(daily_notice(watch.watched, day) for day in days if day.exceeds),
     )
 
 
@@ -220,6 +233,10 @@ def _delays(
         for alert in alerts
         if alert.request >= first
     )
+
+
+def _record(alert: Alert) -> dict[str, Any]:
+    return {**alert.to_json(), "digest": alert.digest}
 
 
 def _day_json(day: Day) -> dict[str, Any]:

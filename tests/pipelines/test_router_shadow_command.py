@@ -71,7 +71,12 @@ def test_alerts_labels_and_page(router: Path, folder: Path, capsys: pytest.Captu
     to_label = [json.loads(line) for line in Path(found["files"]["to_label"]).read_text().splitlines()]
     assert {row["family"] for row in to_label if row["cluster"] == 1} == {UNSEEN}
     alerts = [json.loads(line) for line in Path(found["files"]["alerts"]).read_text().splitlines()]
-    assert alerts == found["alerts"]
+    assert alerts == [*found["alerts"], *found["notices"]]
+    assert {one["level"] for one in found["alerts"]} == {"alert"}
+    seen = [day["day"] for day in found["days"] if day["p75_alert"]]
+    assert [(one["level"], one["kind"], one["numbers"]["day"]) for one in found["notices"]] == [
+        ("notice", "p75 exceeded", day) for day in seen
+    ]
     page = Path(found["files"]["page"]).read_text()
     assert "default-src 'none'" in page
     assert "<script" not in page

@@ -178,6 +178,9 @@ def _show(run: ShadowRun, written: dict[str, str], missing: int) -> None:
     for alert in summary.alerts:
         line(console, f"ALERT {alert.kind} at request {alert.request:,}: {alert.what}", style="bold red")
         line(console, f"  {alert.do}")
+    if summary.notices:
+        last = summary.notices[-1]
+        line(console, f"notice: P75 above .12 on {len(summary.notices)} of {len(summary.days)} days; last: {last.what}")
     for delay in summary.delays:
         line(
             console,

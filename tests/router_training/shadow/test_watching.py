@@ -130,6 +130,23 @@ def test_a_small_model_that_got_worse_rings_though_prompts_are_the_same(opened: 
     assert all(day.exceeds for day in summary.days)
 
 
+def test_a_day_whose_quartile_is_seen_to_exceed_is_a_notice_and_no_alert(opened: Opened) -> None:
+    """Four replays, two of them lost: P75 is 1, and nothing is proved by it."""
+    watch = opened("state")
+    run(watch, batches(traffic(12), 12), lost=0.5)
+    summary = summarise(watch)
+    (day,) = summary.days
+    assert day.exceeds
+    assert day.proved_by is None
+    assert summary.alerts == ()
+    (notice,) = summary.notices
+    assert (notice.level, notice.kind, notice.request, notice.n) == ("notice", "p75 exceeded", day.last_request, day.n)
+    assert (notice.false_alarm, notice.evidence) == (None, None)
+    assert notice.numbers["p75"] == day.p75
+    assert "not proved" in notice.what
+    assert [record["level"] for record in summary.records()] == ["notice"]
+
+
 def test_a_run_in_pieces_is_the_same_run(opened: Opened) -> None:
     """Other batches, a new process for each, replays that come late: the same decisions, evidence and alerts."""
     requests = traffic(600)
