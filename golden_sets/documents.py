@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
+from rfc8785 import CanonicalizationError
 
 from golden_sets.errors import InfrastructureError, InputError
 from golden_sets.records import Record
@@ -29,9 +30,13 @@ def read_record(path: Path, expected_format: str, key: str, type_: type[RecordTy
         first = error.errors()[0]
         field = ".".join(map(str, first["loc"]))
         raise InputError(f"not a valid {key}: {field}: {first['msg']}", where=path) from error
-    if record.digest != document.get("digest"):
+    try:
+        found = record.digest
+    except CanonicalizationError as error:
+        raise InputError(f"not a valid {key}: {error}", where=path) from error
+    if found != document.get("digest"):
         raise InputError(
-            f"the {key} has digest {record.digest}, the file says {document.get('digest')}",
+            f"the {key} has digest {found}, the file says {document.get('digest')}",
             where=path,
             do="the file was changed after it was written; make it again",
         )
@@ -52,6 +57,10 @@ def read_document(path: Path, expected_format: str) -> dict[str, Any]:
         raise InputError("is not UTF-8 text", where=path) from error
     except json.JSONDecodeError as error:
         raise InputError(f"is not JSON: {error.msg}", where=f"{path}:{error.lineno}") from error
+    except ValueError as error:  # Python reads no integer of thousands of digits
+        raise InputError("holds a number with too many digits", where=path) from error
+    except RecursionError as error:
+        raise InputError("is nested too deeply", where=path) from error
     if not isinstance(document, dict) or document.get("format") != expected_format:
         found = document.get("format") if isinstance(document, dict) else None
         raise InputError(f"is not a '{expected_format}' document (format: {found})", where=path)
