@@ -81,7 +81,8 @@ def decide(point: OperatingPoint, scores: Scores, distance: Floats, unlike: Mask
     if point.why_always_flagship is not None:
         always: Reason = "always flagship"
         return Decisions(scores, distance, (always,) * len(distance))
-    strange = unlike | ~np.isfinite(scores.p_hard) | ~np.isfinite(distance)
+    sound = np.isfinite(scores.prediction) & np.isfinite(scores.p_hard) & np.isfinite(distance)
+    strange = unlike | ~sound  # an infinite prediction has the p_hard of the curve's end, which looks sound
     return Decisions(
         scores,
         distance,

@@ -42,3 +42,10 @@ def test_only_a_sound_number_below_the_threshold_means_the_small_model(
     )
     assert decisions.reasons == (reason,)
     assert decisions.routes()[0].model == ("small" if reason == "easy" else "flagship")
+
+
+@pytest.mark.parametrize("prediction", [-np.inf, np.inf, np.nan])
+def test_a_prediction_that_is_not_finite_is_no_reason_for_the_small_model(prediction: float) -> None:
+    numbers = np.zeros(1)
+    scores = Scores(np.array([prediction]), numbers, np.array([0.01]), numbers)
+    assert decide(POINT, scores, numbers, np.array([False])).reasons == ("unlike training",)
