@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal, Self
 
 from pydantic import Field, JsonValue, model_validator
@@ -46,6 +47,14 @@ class Curve(Record):
     """Predictions of the head, increasing."""
     y: tuple[float, ...] = Field(min_length=2)
     """Calibrated values, increasing."""
+
+    @model_validator(mode="after")
+    def _increasing(self) -> Self:
+        if len(self.x) != len(self.y):
+            raise ValueError("a curve has as many values as places")
+        if any(after < before for line in (self.x, self.y) for before, after in pairwise(line)):
+            raise ValueError("a curve never falls")
+        return self
 
 
 class OperatingPoint(Record):

@@ -9,7 +9,7 @@ from typing import Self
 import numpy as np
 
 from golden_sets.digests import Digest
-from golden_sets.errors import InputError
+from golden_sets.errors import InfrastructureError, InputError
 from router_training.deciding import Decisions, Scores, decide
 from router_training.embedding.embedder import Embedded, Embedder
 from router_training.heads.head import HeadState, Matrix
@@ -17,7 +17,17 @@ from router_training.heads.loading import head_of
 from router_training.learnt import CENTROIDS, Learnt
 from router_training.records import EncoderPin, Novelty, Route, RouterManifest
 from router_training.reference import Reference
-from router_training.router_files import CLUSTERS, HEAD, read_manifest, read_tensors
+from router_training.router_files import (
+    CLUSTERS,
+    ENCODER,
+    HEAD,
+    TOKENIZER,
+    read_file,
+    read_manifest,
+    read_tensors,
+)
+
+_ANY_PROMPT = "What is the capital of France?"
 
 
 class Router:
@@ -133,8 +143,13 @@ def _read_learnt(
     if CENTROIDS not in clusters:
         raise InputError(f"holds no tensor '{CENTROIDS}'", where=directory / CLUSTERS, do="train the router again")
     state = HeadState(manifest.head, manifest.head_settings, read_tensors(directory, manifest, HEAD))
+    graph, tokenizer = (read_file(directory, manifest, name) for name in (ENCODER, TOKENIZER))
+    try:
+        embedder = Embedder(graph, tokenizer, encoder, threads=threads)
+    except InputError as error:
+        raise InputError(error.what, where=directory, do="train the router again") from error
     learnt = Learnt(
-        embedder=Embedder.load(directory, encoder, threads=threads),
+        embedder=embedder,
         cheap=manifest.features,
         head=head_of(state),
         p_hard=manifest.p_hard,
@@ -142,4 +157,27 @@ def _read_learnt(
         centroids=clusters[CENTROIDS],
         novelty=novelty,
     )
-    return learnt, Reference.from_tensors(clusters)
+    _require_working(learnt, manifest, directory)
+    reference = Reference.from_tensors(clusters)
+    if reference.embeddings.shape[1:] != learnt.centroids.shape[1:]:
+        raise InputError("the reference prompts are not as wide as the centres", where=directory / CLUSTERS)
+    return learnt, reference
+
+
+def _require_working(learnt: Learnt, manifest: RouterManifest, directory: Path) -> None:
+    """Decide on one prompt: files that are whole each but do not fit each other are found now, not in front of a user.
+
+    Raises:
+        InputError: they do not fit.
+    """
+    if learnt.centroids.ndim != 2:
+        raise InputError(f"'{CENTROIDS}' is no matrix", where=directory / CLUSTERS, do="train the router again")
+    try:
+        learnt.decide(manifest.operating_point, [_ANY_PROMPT], learnt.embedder.read([_ANY_PROMPT]))
+    except InputError as error:
+        raise InputError(error.what, where=directory, do="train the router again") from error
+    except InfrastructureError:
+        raise
+    except Exception as error:  # ONNX Runtime raises nothing narrower
+        what = f"its files do not fit each other: no prompt can be routed ({error})"
+        raise InputError(what, where=directory, do="train the router again") from error

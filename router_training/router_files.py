@@ -120,8 +120,26 @@ def to_bytes(tensors: Mapping[str, npt.NDArray[np.floating]]) -> bytes:
     return found
 
 
+def read_file(directory: Path, manifest: RouterManifest, name: str) -> bytes:
+    """A file of a router: the very bytes whose digest is checked.
+
+    Raises:
+        InputError: the manifest names no such file, or it was changed.
+    """
+    path = directory / name
+    if name not in manifest.files:
+        raise InputError(f"the manifest names no {name}", where=directory / MANIFEST, do=_AGAIN)
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"cannot be read ({error.strerror})", where=path) from error
+    if digest_bytes(data) != manifest.files[name]:
+        raise InputError("is not the file that the manifest names", where=path, do=_AGAIN)
+    return data
+
+
 def read_tensors(directory: Path, manifest: RouterManifest, name: str) -> Tensors:
-    """The tensors of a router's file: of the very bytes whose digest is checked.
+    """The tensors of a router's file.
 
     Raises:
         InputError: the manifest names no such file, it was changed, or a number in it is not finite.
@@ -130,17 +148,12 @@ def read_tensors(directory: Path, manifest: RouterManifest, name: str) -> Tensor
     from safetensors.numpy import load
 
     path = directory / name
-    if name not in manifest.files:
-        raise InputError(f"the manifest names no {name}", where=directory / MANIFEST, do=_AGAIN)
     try:
-        data = path.read_bytes()
-        if digest_bytes(data) != manifest.files[name]:
-            raise InputError("is not the file that the manifest names", where=path, do=_AGAIN)
-        tensors: Tensors = load(data)
-    except OSError as error:
-        raise InputError(f"cannot be read ({error.strerror})", where=path) from error
+        tensors: Tensors = load(read_file(directory, manifest, name))
     except SafetensorError as error:
         raise InputError(f"is no safetensors file: {error}", where=path, do=_AGAIN) from error
+    except KeyError as error:  # a type that NumPy does not have
+        raise InputError(f"holds numbers of type {error}, not F32", where=path, do=_AGAIN) from error
     if not all(np.isfinite(tensor).all() for tensor in tensors.values()):
         raise InputError("holds a number that is not finite", where=path, do="train it again")
     return tensors

@@ -4,14 +4,27 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 
 from golden_sets.errors import InputError
 from router_training import Router
+from router_training.embedding.export import export_encoder
 from router_training.records import OperatingPoint, Route
-from router_training.router_files import CLUSTERS, ENCODER, HEAD, MANIFEST, TOKENIZER, read_manifest, write_router
+from router_training.router_files import (
+    CLUSTERS,
+    ENCODER,
+    HEAD,
+    MANIFEST,
+    TOKENIZER,
+    read_manifest,
+    read_tensors,
+    to_bytes,
+    write_router,
+)
 from tests.support.routers import write_small_router
 
 PROMPTS = [
@@ -136,3 +149,60 @@ def test_a_learnt_router_without_its_head_is_refused(directory: Path, tmp_path: 
     write_router(tmp_path / "router", manifest, files)
     with pytest.raises(InputError, match=f"names no {HEAD}"):
         Router.load(tmp_path / "router")
+
+
+def resealed(directory: Path, out: Path, changed: dict[str, bytes], **changes: Any) -> Path:
+    """The same router with other files or another manifest, every digest in order."""
+    manifest = read_manifest(directory)
+    files: dict[str, bytes | Path] = {name: directory / name for name in manifest.files}
+    write_router(out, manifest.model_copy(update=changes), {**files, **changed})
+    return out
+
+
+@pytest.mark.parametrize("shape", [(3, 10), (0, 384), (384,)])
+def test_centres_that_do_not_fit_the_encoder_are_refused_when_loaded(
+    directory: Path, tmp_path: Path, shape: tuple[int, ...]
+) -> None:
+    tensors = {**read_tensors(directory, read_manifest(directory), CLUSTERS), "centroids": np.ones(shape, np.float32)}
+    odd = resealed(directory, tmp_path / "router", {CLUSTERS: to_bytes(tensors)})
+    with pytest.raises(InputError, match=r"fit each other|no matrix"):
+        Router.load(odd)
+
+
+def test_a_reference_that_does_not_fit_the_encoder_is_refused_when_loaded(directory: Path, tmp_path: Path) -> None:
+    tensors = read_tensors(directory, read_manifest(directory), CLUSTERS)
+    tensors["reference"] = np.ascontiguousarray(tensors["reference"][:, :10])
+    with pytest.raises(InputError, match="not as wide as the centres"):
+        Router.load(resealed(directory, tmp_path / "router", {CLUSTERS: to_bytes(tensors)}))
+
+
+def test_a_head_made_for_other_features_is_refused_when_loaded(directory: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="fit each other"):
+        Router.load(resealed(directory, tmp_path / "router", {}, features=("log_words", "digits")))
+    with pytest.raises(InputError, match="unknown cheap features"):
+        Router.load(resealed(directory, tmp_path / "other", {}, features=("log_wrods",)))
+
+
+def test_an_encoder_that_does_not_know_the_tokenizer_s_words_is_refused_when_loaded(
+    directory: Path, tmp_path: Path
+) -> None:
+    model = onnx.load(str(directory / ENCODER))
+    for one in model.graph.initializer:
+        if one.name in ("words", "words.scale"):
+            one.CopyFrom(onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(one)[:10].copy(), one.name))
+    with pytest.raises(InputError, match="fit each other"):
+        Router.load(resealed(directory, tmp_path / "router", {ENCODER: model.SerializeToString()}))
+
+
+@pytest.mark.parametrize("name", [ENCODER, TOKENIZER])
+def test_a_file_changed_between_check_and_use_is_refused(
+    directory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    out = resealed(directory, tmp_path / "router", {})
+    checked = read_manifest(out)
+    other = tmp_path / "other"
+    export_encoder(other, precision="fp32", layers=1, max_tokens=64)
+    (out / name).write_bytes((other / name).read_bytes() + b" ")
+    monkeypatch.setattr("router_training.router.read_manifest", lambda _directory: checked)
+    with pytest.raises(InputError, match="not the file that the manifest names"):
+        Router.load(out)

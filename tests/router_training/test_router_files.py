@@ -153,6 +153,27 @@ def test_a_manifest_that_names_other_files_is_refused(tmp_path: Path, name: str)
         read_manifest(tmp_path / "router")
 
 
+@pytest.mark.parametrize(
+    ("x", "y"), [((0.0, 1.0), (0.0, 0.5, 1.0)), ((1.0, 0.0), (0.0, 1.0)), ((0.0, 1.0), (1.0, 0.0))]
+)
+def test_a_calibration_that_falls_or_has_gaps_is_refused(tmp_path: Path, x: tuple[float], y: tuple[float]) -> None:
+    written(tmp_path / "router")
+    path = tmp_path / "router" / MANIFEST
+    document = json.loads(path.read_text())
+    document["manifest"]["p_hard"] = {"x": x, "y": y}
+    path.write_text(json.dumps(document))
+    with pytest.raises(InputError, match="p_hard: Value error, a curve"):
+        read_manifest(tmp_path / "router")
+
+
+def test_a_file_of_another_number_type_is_refused(tmp_path: Path) -> None:
+    header = json.dumps({"weights": {"dtype": "BF16", "shape": [1], "data_offsets": [0, 2]}}).encode()
+    data = len(header).to_bytes(8, "little") + header + b"\0\0"
+    found = router_files.write_router(tmp_path / "router", manifest(), {HEAD: data})
+    with pytest.raises(InputError, match="BF16"):
+        read_tensors(tmp_path / "router", found, HEAD)
+
+
 def test_no_router_is_named_as_such(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no router here"):
         Router.load(tmp_path)
