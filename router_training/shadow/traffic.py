@@ -17,6 +17,8 @@ FIELDS = ("prompt", "time", "id", "family", "reference", "rubric", "checker")
 """What a line may hold; other keys are passed over."""
 EXPECTED = ("reference", "rubric", "checker")
 _HEAD_BYTES = 4096
+_LATEST = 253_402_300_800
+"""Unix seconds of the year 10000: what lies beyond was meant in milliseconds."""
 _LONGEST_LINE = 16_000_000
 
 
@@ -112,6 +114,8 @@ def seconds_of(value: Any) -> float | None:
         raise _MalformedError(f"time {value!r} is neither seconds nor an ISO 8601 time")
     try:
         seconds = float(value)
+    except OverflowError:
+        seconds = math.inf
     except ValueError:
         try:
             moment = datetime.fromisoformat(str(value))
@@ -120,6 +124,8 @@ def seconds_of(value: Any) -> float | None:
         return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
     if not math.isfinite(seconds):
         raise _MalformedError(f"time '{value}' is not finite")
+    if abs(seconds) >= _LATEST:
+        raise _MalformedError(f"time '{value}' lies beyond the year 9999: give seconds, not milliseconds")
     return seconds
 
 
@@ -164,6 +170,8 @@ def _request(line: bytes, names: Mapping[str, str], default_id: str) -> Request:
         raise _MalformedError(f"not JSON ({error.msg})") from None
     except RecursionError:
         raise _MalformedError("JSON nested too deeply") from None
+    except ValueError:
+        raise _MalformedError("a number of too many digits") from None
     if not isinstance(row, dict):
         raise _MalformedError("not a JSON object")
     prompt, family, given = row.get(names["prompt"]), row.get(names["family"]), row.get(names["id"])

@@ -91,6 +91,9 @@ def test_a_cut_log_is_refused(tmp_path: Path) -> None:
         ('{"prompt": "p", "time": "soon"}', "neither seconds nor an ISO 8601 time"),
         ('{"prompt": "p", "time": true}', "neither seconds nor an ISO 8601 time"),
         ('{"prompt": "p", "time": Infinity}', "not finite"),
+        ('{"prompt": "p", "time": 1' + "0" * 400 + "}", "not finite"),
+        ('{"prompt": "p", "time": 1' + "0" * 5000 + "}", "too many digits"),
+        ('{"prompt": "p", "time": 1700000000000}', "not milliseconds"),
         ("[" * 100_000, "JSON"),
     ],
 )
