@@ -12,6 +12,9 @@ from golden_sets.errors import InputError
 HARD = 0.15
 """A prompt is hard when the flagship's answer scores more than this above the small model's."""
 
+DIGITS = 12
+"""Decimals of a delta: .65 - .5 exceeds .15 in floating point, .95 - .8 falls short of it, and neither is meant."""
+
 Floats = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
@@ -51,7 +54,7 @@ class Pairs:
     @property
     def delta(self) -> Floats:
         """Flagship's score minus the small model's, in [-1, 1]."""
-        return np.asarray(self.flagship - self.small, dtype=np.float64)
+        return np.asarray(np.round(self.flagship - self.small, DIGITS), dtype=np.float64)
 
     @property
     def hard(self) -> Mask:

@@ -15,6 +15,7 @@ from sqlalchemy import Connection, text
 from evalharness.database import open_database, write_transaction
 from golden_sets.errors import InfrastructureError, InputError
 from router_training.heads.head import Matrix
+from router_training.pairs import DIGITS
 from router_training.shadow.alerts import Alert
 from router_training.shadow.quality import Labelled
 from router_training.shadow.traffic import Place
@@ -273,9 +274,10 @@ class ShadowStore:
     def labelled(self, last: int) -> list[Labelled]:
         """The replays with both scores up to a request, in the order of arrival."""
         rows = self._rows(
-            "SELECT number, time, flagship_score - small_score, probability FROM replays JOIN requests USING (number)"
+            "SELECT number, time, ROUND(flagship_score - small_score, :digits), probability"
+            " FROM replays JOIN requests USING (number)"
             " WHERE state = 'scored' AND number <= :last ORDER BY number",
-            {"last": last},
+            {"last": last, "digits": DIGITS},
         )
         return [Labelled(*row) for row in rows]
 

@@ -13,6 +13,7 @@ import numpy as np
 from golden_sets.errors import InputError
 from router_training.deciding import Decisions
 from router_training.heads.head import Matrix
+from router_training.pairs import DIGITS
 from router_training.router import Router
 from router_training.shadow.alerts import Alert
 from router_training.shadow.drift import QUESTIONS, DriftTests, Question, Seen
@@ -191,7 +192,7 @@ class Watch:
             if model == "flagship":
                 loss = self.quality.flagship()
             elif probability is not None and small is not None and flagship is not None:
-                loss, large = self.quality.replayed(flagship - small, probability)
+                loss, large = self.quality.replayed(round(flagship - small, DIGITS), probability)
                 wagers = {"e_loss": self.quality.loss.wager.log10, "e_large": self.quality.large.wager.log10}
                 evidence.append({"number": number, **wagers})
             self._judged = number

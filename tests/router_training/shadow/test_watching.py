@@ -130,6 +130,17 @@ def test_a_small_model_that_got_worse_rings_though_prompts_are_the_same(opened: 
     assert all(day.exceeds for day in summary.days)
 
 
+def test_a_difference_at_the_limit_is_not_above_it(opened: Opened) -> None:
+    """.13 - .01 is more than .12 in floating point."""
+    watch = opened("state")
+    watch.take(batches(traffic(40), 40)[0], LOG)
+    watch.score([Scored(one.number, 0.01, 0.13) for one in watch.waiting()])
+    summary = summarise(watch)
+    assert summary.large is not None
+    assert summary.large.value == 0.0
+    assert not any(day.exceeds for day in summary.days)
+
+
 def test_a_day_whose_quartile_is_seen_to_exceed_is_a_notice_and_no_alert(opened: Opened) -> None:
     """Four replays, two of them lost: P75 is 1, and nothing is proved by it."""
     watch = opened("state")
