@@ -157,15 +157,16 @@ def _operating_point(axes: Axes, evaluation: RouterEvaluation, *, priced: bool) 
     """The operating point; its vertical interval is that of the quality given up, which is paired."""
     operation, flagship = evaluation.operation, evaluation.flagship_quality.value or 0.0
     at, factor = (operation.usd, _PROMPTS) if priced and operation.usd else (operation.flagship_share, 1)
-    value, low, high = (factor * (number or 0.0) for number in (at.value, at.low, at.high))
+    value = at.value or 0.0
+    low, high = (value if bound is None else bound for bound in (at.low, at.high))  # one price: no interval
     loss = operation.loss
     centre = flagship - (loss.value or 0.0)
     down = (loss.high if loss.high is not None else 1.0) - (loss.value or 0.0)
     up = (loss.value or 0.0) - (loss.low if loss.low is not None else -1.0)
     axes.errorbar(
-        [value],
+        [factor * value],
         [centre],
-        xerr=[[value - low], [high - value]],
+        xerr=[[factor * (value - low)], [factor * (high - value)]],
         yerr=[[down], [up]],
         fmt="D",
         color=INK,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -250,3 +251,16 @@ def test_without_prices_there_is_no_cost_axis() -> None:
     evaluation = evaluate_router(pairs, decided(p, point), point)
     assert frontier_figure(evaluation, "usd") == frontier_figure(evaluation, "share")
     assert render_page(evaluation).count("data:image/svg+xml;base64,") == 2
+
+
+@pytest.mark.parametrize("threshold", [0.0, 1.0])
+def test_one_price_for_every_prompt_leaves_a_point_without_an_interval(threshold: float) -> None:
+    """All prompts go to one model, whose answers all cost the same: a cost without spread has no interval."""
+    pairs, p = labelled(400)
+    pairs = replace(pairs, small_usd=np.full(400, 0.001), flagship_usd=np.full(400, 0.01))
+    chosen = choose_operating_point(p, pairs.delta, pairs.groups).to_json()
+    point = OperatingPoint.model_validate({**chosen, "threshold": threshold, "band_high": threshold})
+    evaluation = evaluate_router(pairs, decided(p, point), point)
+    assert evaluation.operation.usd is not None
+    assert evaluation.operation.usd.low is None
+    assert frontier_figure(evaluation, "usd").startswith("<svg")
