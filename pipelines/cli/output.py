@@ -15,6 +15,7 @@ from evalharness.evidence import Estimate
 from gates.decision import Decision, Status, Verdict
 from gates.wording import number
 from golden_sets.documents import json_text
+from golden_sets.visible_text import visible
 
 UNEXPECTED = 4
 INTERRUPTED = 130
@@ -37,8 +38,8 @@ def stdout() -> Console:
 
 
 def line(console: Console, text: str, *, style: str | None = None) -> None:
-    """One line of plain text: markup in it is shown, not obeyed, and only a terminal wraps it."""
-    console.print(text, style=style, markup=False, highlight=False, soft_wrap=not console.is_terminal)
+    """One line of plain text: markup and control characters are shown, not obeyed, and only a terminal wraps it."""
+    console.print(visible(text), style=style, markup=False, highlight=False, soft_wrap=not console.is_terminal)
 
 
 def emit(document: Any) -> None:
@@ -51,20 +52,24 @@ def fail(what: str, *, as_json: bool, code: int, where: str | None = None, do: s
     """Report an error on stderr (and in JSON on stdout), and return its exit code."""
     place = f"{where}: " if where else ""
     advice = f"\n  {do}" if do else ""
-    sys.stderr.write(f"relgate: {place}{what}{advice}\n")
+    sys.stderr.write(visible(f"relgate: {place}{what}{advice}\n"))
     if as_json:
         emit({"error": {"what": what, "where": where, "do": do}, "exit_code": code})
     return code
 
 
 def table(title: str | None, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
-    """A table of plain text: markup in it is shown, not obeyed."""
-    found = Table(title=None if title is None else escape(title), title_justify="left", header_style="bold")
+    """A table of plain text: markup and control characters in it are shown, not obeyed."""
+    found = Table(title=None if title is None else _plain(title), title_justify="left", header_style="bold")
     for name in columns:
         found.add_column(name, overflow="fold")
     for row in rows:
-        found.add_row(*(escape(cell) for cell in row))
+        found.add_row(*(_plain(cell) for cell in row))
     return found
+
+
+def _plain(text: str) -> str:
+    return escape(visible(text))
 
 
 def styled(status: Status | Verdict) -> str:
@@ -82,19 +87,19 @@ def interval(estimate: Estimate | None) -> str:
 
 def show_decision(decision: Decision, console: Console) -> None:
     """A decision for people: verdict first, then every check."""
-    told = f"{styled(decision.verdict)}  {escape(decision.subject_name)}: {escape(decision.reason)}"
+    told = f"{styled(decision.verdict)}  {_plain(decision.subject_name)}: {_plain(decision.reason)}"
     console.print(told, highlight=False, soft_wrap=not console.is_terminal)
     found = Table(header_style="bold")
     for name in ("check", "status", "estimate", "limit", "n", "why"):
         found.add_column(name, overflow="fold", justify="right" if name in ("limit", "n") else "left")
     for check in decision.checks:
         found.add_row(
-            escape(check.id),
+            _plain(check.id),
             styled(check.status),
-            escape(interval(check.estimate)),
+            _plain(interval(check.estimate)),
             number(check.limit, check.estimate.unit),
             str(check.estimate.n),
-            escape(check.reason + _more(check.more)),
+            _plain(check.reason + _more(check.more)),
         )
     console.print(found)
     for note in decision.notes:

@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from pipelines.cli.app import run
+from pipelines.cli.output import line, table
 
 POLICY = """\
 name: p
@@ -120,6 +122,23 @@ def test_bad_usage_and_bad_input_are_exit_2_with_one_message(
 ) -> None:
     assert run(arguments) == 2
     assert message.lower() in capsys.readouterr().err.lower()
+
+
+def test_control_characters_of_others_are_shown_and_not_obeyed(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "odd.csv").write_text("id,correct,\x1b[2J\u202etier\nq1,1,easy\n")
+    assert run(["import", "outcomes", "odd.csv", "--subject", "odd", "-o", "odd.json"]) == 2
+    told = capsys.readouterr().err
+    assert "\x1b" not in told
+    assert "[U+001B][2J[U+202E]tier" in told
+    console = Console(width=160)
+    line(console, "a family: \x1b[31mred")
+    console.print(table("\x1b[2J", ("family",), [["\x1b[31mred [bold]\x9b"]]))
+    told = capsys.readouterr().out
+    assert "\x1b" not in told
+    assert told.count("[U+001B][31mred") == 2
+    assert "[bold][U+009B]" in told
 
 
 def test_errors_are_json_too(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
