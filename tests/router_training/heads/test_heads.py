@@ -22,7 +22,7 @@ SETTINGS: dict[Kind, dict[str, float]] = {
     "logistic": {"penalty": 10},
     "scores": {"penalty": 10},
     "kernel": {"penalty": 1, "landmarks": 200},
-    "mlp": {"seeds": 2, "hidden": 16, "epochs": 30},
+    "mlp": {"seeds": 2, "hidden": 16, "epochs": 40},
     "knn": {"neighbours": 40},
 }
 
@@ -46,7 +46,7 @@ def skill(predictions: Floats, truth: Floats) -> float:
 
 @pytest.mark.parametrize("kind", LEARNING)
 def test_every_head_orders_new_prompts_by_their_expected_delta(kind: Kind) -> None:
-    features, pairs = drawn(1500, 5, easy_when_positive, always, seed=1)
+    features, pairs = drawn(700, 5, easy_when_positive, always, seed=1)
     new = np.random.default_rng(2).normal(size=(400, 5)).astype(np.float32)
     expected = special.expit(always(new)) - special.expit(easy_when_positive(new))
     predicted = fit_head(kind, features, pairs, seed=0, **SETTINGS[kind]).predict(new)
@@ -56,7 +56,7 @@ def test_every_head_orders_new_prompts_by_their_expected_delta(kind: Kind) -> No
 
 @pytest.mark.parametrize("kind", BOTH_SCORES)
 def test_prompts_on_which_the_small_model_is_better_count_as_such(kind: Kind) -> None:
-    features, pairs = drawn(1500, 5, easy_when_positive, never_better_when_positive, seed=3)
+    features, pairs = drawn(700, 5, easy_when_positive, never_better_when_positive, seed=3)
     far = np.zeros((2, 5), dtype=np.float32)
     far[:, 0] = (1.5, -1.5)
     better, worse = fit_head(kind, features, pairs, seed=0, **SETTINGS[kind]).predict(far)
@@ -68,7 +68,7 @@ def test_the_kernel_head_learns_what_no_linear_head_can() -> None:
     def curved(x: Matrix) -> Floats:
         return np.asarray(4 * np.abs(x[:, 0]) - 3, dtype=np.float64)
 
-    features, pairs = drawn(2000, 2, curved, always, seed=4)
+    features, pairs = drawn(1000, 2, curved, always, seed=4)
     new = np.random.default_rng(5).normal(size=(500, 2)).astype(np.float32)
     truth = -special.expit(curved(new))
     flat, bent = (
