@@ -164,6 +164,8 @@ def _batches(file: BinaryIO, path: Path, place: Place, names: Mapping[str, str],
 def _request(line: bytes, names: Mapping[str, str], default_id: str) -> Request:
     try:
         row = json.loads(line)
+        if b"\\ud" in line.lower():  # half of a pair of surrogates can be written nowhere
+            row = json.loads(json.dumps(row, ensure_ascii=False).encode("utf-8", "replace"))
     except UnicodeDecodeError:
         raise _MalformedError("not UTF-8 text") from None
     except json.JSONDecodeError as error:
@@ -180,7 +182,7 @@ def _request(line: bytes, names: Mapping[str, str], default_id: str) -> Request:
     known = given is not None and given != ""
     return Request(
         id=str(given) if known else default_id,
-        prompt=prompt.encode("utf-8", "replace").decode(),  # lone surrogates can be written nowhere
+        prompt=prompt,
         time=seconds_of(row.get(names["time"])),
         family=None if family is None else str(family),
         expected={name: row[names[name]] for name in EXPECTED if row.get(names[name]) is not None} or None,

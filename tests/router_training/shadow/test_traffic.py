@@ -160,3 +160,12 @@ def test_what_an_answer_is_scored_by_is_carried(tmp_path: Path) -> None:
     (batch,) = read(log)
     assert batch.requests[0].expected == {"reference": "42", "checker": {"kind": "exact", "value": "42"}}
     assert batch.requests[1].expected is None
+
+
+def test_half_a_surrogate_pair_anywhere_is_replaced(tmp_path: Path) -> None:
+    odd = {"prompt": "half \ud83d", "id": "\ude00", "family": "f\ud83d", "reference": ["r\ud83d"], "time": 5}
+    write(tmp_path / "log.jsonl", [odd, {"prompt": "whole \U0001f600"}])
+    ((first, second),) = [batch.requests for batch in read(tmp_path / "log.jsonl")]
+    assert (first.prompt, first.id, first.family, first.time) == ("half ?", "?", "f?", 5)
+    assert first.expected == {"reference": ["r?"]}
+    assert second.prompt == "whole \U0001f600"
