@@ -30,4 +30,5 @@ def combined(parts: Sequence[Pairs]) -> Pairs:
         families=tuple(families) if any(part.families for part in parts) else None,
         small_usd=all_or_none([part.small_usd for part in parts]),
         flagship_usd=all_or_none([part.flagship_usd for part in parts]),
+        teach_only=np.concatenate([part.picked for part in parts]),
     )

@@ -2,7 +2,7 @@
 
 CSV or JSONL. Columns: ``prompt``, ``small_score`` and ``flagship_score`` (in [0, 1]; true and false are 1 and 0), and
 where they are there ``id``, ``group`` (what is never split), ``family`` (kind of task, for reports), ``small_usd`` and
-``flagship_usd``.
+``flagship_usd``, and ``teach_only`` (true: the row was picked and stands for no traffic).
 """
 
 from __future__ import annotations
@@ -21,7 +21,10 @@ from golden_sets.errors import InputError
 from router_training.grouping import groups_of
 from router_training.pairs import Floats, Pairs
 
-COLUMNS = ("prompt", "small_score", "flagship_score", "id", "group", "family", "small_usd", "flagship_usd")
+COLUMNS = (
+    *("prompt", "small_score", "flagship_score", "id", "group", "family", "small_usd", "flagship_usd"),
+    "teach_only",
+)
 """Columns with a meaning."""
 LEAST_PAIRS = 50
 """Fewer labelled prompts say nothing about a router."""
@@ -78,6 +81,7 @@ def read_pairs(
         families=tuple(family or NO_FAMILY for family in families) if any(families) else None,
         small_usd=all_or_none([part.small_usd for part in parts]),
         flagship_usd=all_or_none([part.flagship_usd for part in parts]),
+        teach_only=np.concatenate([part.teach_only for part in parts]),
     )
 
 
@@ -98,6 +102,9 @@ class _File:
             there, missing = ("small_usd", "flagship_usd") if rows.has("small_usd") else ("flagship_usd", "small_usd")
             raise InputError(f"there is '{there}' but no '{missing}'", where=path, do="give both costs, or neither")
         self.small_usd, self.flagship_usd = _usd(rows, "small_usd"), _usd(rows, "flagship_usd")
+        self.teach_only = np.array(
+            rows.each("teach_only", _yes, pa.bool_()).fill_null(False).to_pylist(), dtype=np.bool_
+        )
 
     @classmethod
     def read(cls, path: Path, columns: Mapping[str, str], where: Mapping[str, str]) -> _File:
@@ -128,6 +135,13 @@ def _score(text: str) -> float:
         advice = "scale the scores to [0, 1], for instance (score - lowest) / (highest - lowest)"
         raise InputError(f"'{text}' is outside [0, 1]", do=advice)
     return score
+
+
+def _yes(text: str) -> bool:
+    known = {"true": True, "1": True, "false": False, "0": False}
+    if text.lower() not in known:
+        raise InputError(f"'{text}' is neither true nor false", do="write true for a row that may only teach")
+    return known[text.lower()]
 
 
 def _usd(rows: TextRows, name: str) -> Floats | None:

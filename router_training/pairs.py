@@ -41,10 +41,16 @@ class Pairs:
     """Cost of the small model's answer, USD."""
     flagship_usd: Floats | None = None
     """Cost of the flagship's answer, USD."""
+    teach_only: Mask | None = None
+    """Prompts that were picked, by a router or by hand, and so stand for no traffic: a head may learn from them, but a
+    bound that rests on them would be a bound on what was picked."""
 
     def __post_init__(self) -> None:
         n = len(self.prompts)
-        columns = (self.ids, self.small, self.flagship, self.groups, self.families, self.small_usd, self.flagship_usd)
+        columns = (
+            *(self.ids, self.small, self.flagship, self.groups, self.families, self.small_usd, self.flagship_usd),
+            self.teach_only,
+        )
         if any(column is not None and len(column) != n for column in columns):
             raise InputError("the columns of the labelled prompts differ in length")
 
@@ -55,6 +61,11 @@ class Pairs:
     def delta(self) -> Floats:
         """Flagship's score minus the small model's, in [-1, 1]."""
         return np.asarray(np.round(self.flagship - self.small, DIGITS), dtype=np.float64)
+
+    @property
+    def picked(self) -> Mask:
+        """`teach_only`, false where nothing is said, shape (n,)."""
+        return np.zeros(len(self), dtype=np.bool_) if self.teach_only is None else self.teach_only
 
     @property
     def hard(self) -> Mask:
@@ -78,4 +89,5 @@ class Pairs:
             families=chosen(self.families),
             small_usd=None if self.small_usd is None else self.small_usd[places],
             flagship_usd=None if self.flagship_usd is None else self.flagship_usd[places],
+            teach_only=None if self.teach_only is None else self.teach_only[places],
         )

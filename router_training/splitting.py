@@ -6,7 +6,8 @@ where they fit; the others are drawn evenly along an order by kind, family and s
 tested as any other.
 
 The frozen test does not move: when a router is fitted again with more prompts, those of its test are the test again,
-and what belongs to a group of theirs is left out.
+and what belongs to a group of theirs is left out. Prompts that were picked (``Pairs.teach_only``) only teach: what a
+router sent to the small model, or what someone thought worth labelling, says nothing of the loss on what was not.
 """
 
 from __future__ import annotations
@@ -52,7 +53,8 @@ class Split:
     test: Rows
     """The frozen test."""
     left_out: Rows
-    """New prompts that belong to a group of the frozen test: they can neither teach nor join it."""
+    """New prompts that belong to a group of the frozen test, and picked ones that belong to one of the calibration
+    prompts: they can neither teach nor join them."""
 
 
 class PlacedPrompt(Record):
@@ -126,7 +128,7 @@ def split(
 
     Args:
         pairs: labelled prompts.
-        seed: of what is drawn.
+        seed: of what is drawn; prompts that may only teach are in no share.
         test: share of the frozen test, in (0, 1).
         calibration: share of the calibration prompts, in (0, 1 - test).
         keep: an earlier split. Its test is the test again, exactly; its other prompts stay where they were; new ones go
@@ -144,12 +146,15 @@ def split(
     fixed = _by_group(known, groups)
     if keep is not None:
         shares = np.array([shares[_TRAIN], shares[_CALIBRATION], 0]) / (1 - test)
+    picked = pairs.picked
+    fixed[(fixed == _NOWHERE) & (np.bincount(groups, ~picked) == 0)] = _TRAIN
     strata, order = _strata(pairs), _order(pairs, groups, seed)
-    counted = np.ones(len(pairs), dtype=np.bool_) if keep is None else fixed[groups] != _TEST
+    counted = ~picked if keep is None else ~picked & (fixed[groups] != _TEST)
     of_groups = _place(groups[counted], strata[counted], fixed, order, shares, _random(seed, "start"))
     places = of_groups[groups]
     if keep is not None:
         places = np.where((places == _TEST) & (known != _TEST), _NOWHERE, places)
+    places = np.where(picked & ((places == _CALIBRATION) | (places == _TEST) & (known != _TEST)), _NOWHERE, places)
     found = Split(*(np.flatnonzero(places == part) for part in (_TRAIN, _CALIBRATION, _TEST, _NOWHERE)))
     for what, rows in (("training", found.train), ("calibration", found.calibration), ("test", found.test)):
         if rows.size == 0:

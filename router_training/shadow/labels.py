@@ -15,7 +15,9 @@ from router_training.shadow.watching import Watch
 def labelled_rows(watch: Watch) -> list[dict[str, Any]]:
     """Every replay with both scores, as a row of labelled prompts.
 
-    ``weight`` is one over the probability with which it was sampled, scaled to 1 for the rarest.
+    ``weight`` is one over the probability with which it was sampled, scaled to 1 for the rarest. Even so weighted they
+    stand only for what this router sends to the small model, so they may teach the next one, but not prove its
+    threshold: beside the calibration prompts they would thin out what is lost on all others.
     """
     return [
         {
@@ -25,6 +27,7 @@ def labelled_rows(watch: Watch) -> list[dict[str, Any]]:
             "flagship_score": one["flagship_score"],
             **{name: one[name] for name in ("small_usd", "flagship_usd", "family") if one[name] is not None},
             "weight": watch.least_probability / one["probability"],
+            "teach_only": True,
         }
         for one in watch.store.replays()
         if one["state"] == "scored" and one["prompt"].strip()
@@ -41,6 +44,7 @@ def to_label_rows(watch: Watch, clusters: Sequence[NewCluster]) -> list[dict[str
             "prompt": prompts[example][0],
             "small_score": None,
             "flagship_score": None,
+            "teach_only": True,
             "cluster": number,
             **({} if prompts[example][1] is None else {"family": prompts[example][1]}),
         }

@@ -70,6 +70,7 @@ def test_alerts_labels_and_page(router: Path, folder: Path, capsys: pytest.Captu
     assert set(labelled[0]) >= {"prompt", "small_score", "flagship_score", "weight"}
     to_label = [json.loads(line) for line in Path(found["files"]["to_label"]).read_text().splitlines()]
     assert {row["family"] for row in to_label if row["cluster"] == 1} == {UNSEEN}
+    assert all(row["teach_only"] is True for row in (*labelled, *to_label))
     alerts = [json.loads(line) for line in Path(found["files"]["alerts"]).read_text().splitlines()]
     assert alerts == [*found["alerts"], *found["notices"]]
     assert {one["level"] for one in found["alerts"]} == {"alert"}

@@ -58,6 +58,19 @@ def test_only_what_is_needed(tmp_path: Path) -> None:
     assert (pairs.families, pairs.small_usd, pairs.flagship_usd) == (None, None, None)
 
 
+def test_rows_that_may_only_teach_are_marked(tmp_path: Path) -> None:
+    lines = rows()
+    lines[3]["teach_only"], lines[4]["teach_only"], lines[5]["teach_only"] = True, "1", False
+    marked, plain = jsonl(tmp_path / "a.jsonl", lines), jsonl(tmp_path / "b.jsonl", rows())
+    pairs = read_pairs([marked, plain])
+    assert np.flatnonzero(pairs.picked).tolist() == [3, 4]
+    assert np.flatnonzero(pairs.take(np.array([0, 4])).picked).tolist() == [1]
+    assert not read_pairs(plain).picked.any()
+    lines[6]["teach_only"] = "maybe"
+    with pytest.raises(InputError, match=r"teach_only: 'maybe' is neither true nor false"):
+        read_pairs(jsonl(tmp_path / "a.jsonl", lines))
+
+
 def test_columns_are_mapped_rows_chosen_and_booleans_understood(tmp_path: Path) -> None:
     lines: list[Mapping[str, object]] = [
         {"q": line["prompt"], "use": use, "scores": {"mini": line["small_score"] == 1, "maxi": {"x": 0.5}}}

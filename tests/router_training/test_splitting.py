@@ -159,6 +159,32 @@ def test_what_belongs_to_a_group_of_the_frozen_test_is_left_out() -> None:
     assert names(pairs, found.test) == names(first, before.test)
 
 
+def test_picked_prompts_only_teach() -> None:
+    """New ones, copies of calibration and test prompts, and one in a group with a new prompt that was not picked."""
+    old = some(400)
+    before = split(old, seed=3)
+    record = SplitRecord.of(old, before)
+    copies = old.take(np.concatenate([before.calibration[:5], before.test[:5], before.train[:5]]))
+    copies = replace(copies, ids=tuple(f"copy-{k}" for k in range(15)))
+    more = together(some(300, prefix="picked"), some(90, prefix="drawn"))
+    every = together(together(old, copies), more)
+    groups = np.concatenate([old.groups, copies.groups, 1000 + np.arange(390)])
+    groups[-1] = groups[415]  # a drawn prompt and a picked one
+    picked = np.r_[np.zeros(400, bool), np.ones(315, bool), np.zeros(90, bool)]
+    every = replace(every, groups=groups, teach_only=picked)
+    found = split(every, seed=3, keep=record)
+    assert picked[found.train].sum() >= 299 + 5
+    assert not picked[found.calibration].any()
+    assert found.test.tolist() == before.test.tolist()
+    assert set(before.calibration.tolist()) <= set(found.calibration.tolist())
+    assert set(range(400, 410)) <= set(found.left_out.tolist())
+    drawn = np.arange(715, 805)
+    assert np.isin(found.calibration, drawn).sum() == pytest.approx(30, abs=3), "2 : 1 among those that were not picked"
+    fresh = split(replace(every, groups=np.arange(805)), seed=3)
+    assert not picked[np.concatenate([fresh.calibration, fresh.test])].any()
+    assert fresh.test.size == pytest.approx(490 / 4, abs=3)
+
+
 def test_another_label_of_a_tested_prompt_does_not_join_the_test() -> None:
     first = some(400)
     before = split(first, seed=0)
