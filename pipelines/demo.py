@@ -1,4 +1,4 @@
-"""The demo: one incumbent, four candidates, real models behind real vLLM, and a verdict for each."""
+"""The demo: one incumbent, four candidates, real models behind real vLLM, a verdict for each; and a router."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from evalharness.event_loop import run_async
 from gates.decision import CheckResult, Status, Verdict
 from golden_sets.documents import json_text, write_whole
 from golden_sets.errors import InputError
+from pipelines.demo_router import DemoRouter, demo_router
 from pipelines.fleet import Fleet
 from pipelines.progress import Progress
 from pipelines.project import PROJECT_FILE, Project
@@ -22,6 +23,9 @@ from pipelines.scaffold import scaffold
 from pipelines.workspace import Workspace
 
 INCUMBENT = "flagship-v1"
+SMALL = "small"
+FLAGSHIP = "flagship-v2"
+"""Who the router chooses between."""
 EXPECTED: Mapping[str, tuple[Verdict, tuple[str, ...]]] = {
     "flagship-cheap": (Verdict.BLOCK, ("golden-floor-easy", "golden-floor-hard", "golden-vs-incumbent")),
     "flagship-unsafe": (Verdict.BLOCK, ("violations",)),
@@ -38,6 +42,8 @@ class DemoResult:
 
     directory: Path
     releases: tuple[tuple[str, Release], ...]
+    router: DemoRouter | None
+    """None where the flagship that it is made for was not promoted."""
     seconds: float
 
     @property
@@ -51,7 +57,9 @@ class DemoResult:
                 found.append(f"{name}: {result.decision.verdict.value}, expected {verdict.value}")
             elif checks and failed.isdisjoint(checks):
                 found.append(f"{name}: blocked, but not on {' or '.join(checks)}")
-        return tuple(found)
+        if self.router is None:
+            return (*found, f"no router: {FLAGSHIP} was not promoted")
+        return (*found, *self.router.surprises)
 
     def to_json(self) -> dict[str, Any]:
         """The ``summary.json`` document."""
@@ -69,13 +77,14 @@ class DemoResult:
                 }
                 for name, result in self.releases
             ],
+            "router": None if self.router is None else self.router.to_json(),
             "seconds": round(self.seconds, 1),
             "surprises": list(self.surprises),
         }
 
 
 def run_demo(directory: Path, progress: Progress) -> DemoResult:
-    """Register the incumbent, release the candidates one after the other, write ``summary.json``.
+    """Register the incumbent, release the candidates one after the other, then a router; write ``summary.json``.
 
     Raises:
         InputError: another demo runs in the same directory, or it holds something else.
@@ -85,19 +94,19 @@ def run_demo(directory: Path, progress: Progress) -> DemoResult:
     directory.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(directory / ".lock", timeout=0):
-            releases = run_async(_releases(directory, progress))
+            releases, router = run_async(_releases(directory, progress))
     except Timeout as error:
         raise InputError(
             "another demo runs in this directory", where=directory, do="wait for it, or choose another with --dir"
         ) from error
-    result = DemoResult(directory, tuple(releases), time.monotonic() - began)
+    result = DemoResult(directory, tuple(releases), router, time.monotonic() - began)
     write_whole(directory / "summary.json", json_text(result.to_json()).encode())
     return result
 
 
-async def _releases(directory: Path, progress: Progress) -> list[tuple[str, Release]]:
+async def _releases(directory: Path, progress: Progress) -> tuple[list[tuple[str, Release]], DemoRouter | None]:
     if not (directory / PROJECT_FILE).exists():
-        scaffold(directory, [INCUMBENT, *EXPECTED], name="demo", data=".")
+        scaffold(directory, [INCUMBENT, *EXPECTED, SMALL], name="demo", data=".")
     workspace = Workspace.open(Project.load(directory))
     incumbent = workspace.project.candidate(INCUMBENT)
     if workspace.current().generation == 0:
@@ -117,10 +126,14 @@ async def _releases(directory: Path, progress: Progress) -> list[tuple[str, Rele
             progress.say(f"releasing {name} against {INCUMBENT}")
             candidate = workspace.project.candidate(name)
             result = await release(workspace, candidate, incumbent, fleet=fleet, progress=progress)
-            await fleet.release(candidate)
+            if name != FLAGSHIP:
+                await fleet.release(candidate)
             progress.say(f"  {name}: {result.decision.verdict.value} - {result.decision.reason}")
             releases.append((name, result))
-    return releases
+        await fleet.release(incumbent)
+        promoted = workspace.current().digest == workspace.project.candidate(FLAGSHIP).digest
+        router = await demo_router(workspace, fleet=fleet, progress=progress) if promoted else None
+    return releases, router
 
 
 def key_number(result: Release, check: str) -> CheckResult | None:

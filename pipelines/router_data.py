@@ -88,18 +88,18 @@ def labelled(source: Source, project: Project | None, progress: Progress) -> Lab
         InputError: bad labels or fewer than 50, no labels at all, or a model that is unknown.
         InfrastructureError: a model does not start or dies; everything finished is kept.
     """
-    parts, notes = [], []
+    parts: list[Pairs] = []
+    notes: list[str] = []
     generated = judged = 0
     models = Models()
     if project is not None and (source.small or source.flagship or not source.data or source.sets):
         small, flagship = _candidates(source, project)
         models = Models(small.digest, flagship.digest)
         if not source.data or source.sets:
-            found = _asked(source, project, small, flagship, progress)
-            models = Models(small.digest, flagship.digest, project.judge_digest)
-            parts.append(found.labelled.pairs)
-            notes += [*found.labelled.notes(), *found.warnings]
-            generated, judged = found.generated, found.judged
+            found = labelled_by(project, _asked(source, project, small, flagship, progress), small, flagship)
+            models, generated, judged = found.models, found.generated, found.judged
+            parts.append(found.pairs)
+            notes += found.notes
     if source.data:
         with progress.step("reading and grouping prompts"):
             least = source.least if not parts else 1
@@ -111,6 +111,13 @@ def labelled(source: Source, project: Project | None, progress: Progress) -> Lab
             do="give larger sets; a router learns from hundreds to thousands",
         )
     return Labelled(pairs, models, generated, judged, tuple(notes))
+
+
+def labelled_by(project: Project, found: RouterLabels, small: Candidate, flagship: Candidate) -> Labelled:
+    """What a project's models and judge made of prompts, as labels."""
+    models = Models(small.digest, flagship.digest, project.judge_digest)
+    notes = (*found.labelled.notes(), *found.warnings)
+    return Labelled(found.labelled.pairs, models, found.generated, found.judged, notes)
 
 
 def check_overlap(

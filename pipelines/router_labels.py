@@ -106,9 +106,11 @@ def _check(project: Project, small: Candidate, flagship: Candidate, sets: Sequen
 
 
 def _labelling(project: Project, sets: Sequence[LoadedSet]) -> Project:
-    """The project with these sets in place of its own, and nothing asked of the judge but scores."""
+    """The project with these sets in place of its own, and nothing wanted of the answers but scores."""
     cards = tuple(str(one.path.resolve()) for one in sets)
-    return replace(project, file=project.file.model_copy(update={"sets": cards, "controls": None, "latency": None}))
+    refusals = project.file.refusals.model_copy(update={"classify": False})
+    update = {"sets": cards, "controls": None, "latency": None, "refusals": refusals}
+    return replace(project, file=project.file.model_copy(update=update))
 
 
 def _everything(project: Project, small: Candidate, sets: Sequence[LoadedSet]) -> Plan:

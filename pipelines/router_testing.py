@@ -101,6 +101,16 @@ def _of_models(place: RouterPlace, router: Router, progress: Progress) -> tuple[
     labels = run_async(label())
     for warning in (*labels.warnings, *labels.labelled.notes()):
         progress.say(f"  {warning}")
+    return test_of_answers(workspace.project, router, labels)
+
+
+def test_of_answers(project: Project, router: Router, labels: RouterLabels) -> tuple[Pairs, FrozenTest]:
+    """The frozen test of a router among the prompts of a project's routing sets.
+
+    Raises:
+        InputError: some of it is missing.
+    """
+    sets = project.routing_sets
     rows = frozen_rows(router, labels.labelled.pairs)
     pairs, keys = labels.labelled.pairs.take(rows), [labels.labelled.keys[row] for row in rows.tolist()]
     judged = any(one.card.scoring == "judge" for one in sets)
@@ -109,7 +119,7 @@ def _of_models(place: RouterPlace, router: Router, progress: Progress) -> tuple[
         keys,
         labels.outcomes,
         [one.prompt_set for one in sets],
-        judge=workspace.project.judge_digest if judged else None,
+        judge=project.judge_digest if judged else None,
         calibrations=labels.calibrations,
     )
     return pairs, test

@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -108,29 +108,63 @@ def train_from(request: Request, progress: Progress) -> RouterTraining:
         InputError: bad labels, a setting out of range, or a directory that holds something else.
         InfrastructureError: a package or a model is missing, or nothing can be written.
     """
-    began = time.monotonic()
-    check_place(request.out)
-    project = project_of(request.source)
-    earlier = None if request.refit is None else Router.load(request.refit)
-    settings = _settings(request, project, earlier)
-    found = labelled(request.source, project, progress)
-    notes = check_overlap(found.pairs, request.source, project, progress, allow=request.allow_contamination)
-    parts = split(
-        found.pairs, seed=settings.seed, keep=None if earlier is None else read_split(earlier.directory / SPLITS)
-    )
-    trained = train_router(
-        found.pairs,
-        parts,
-        request.out,
-        settings=settings,
-        models=found.models,
-        refitted=earlier,
-        cache=None if request.cache is None else EmbeddingCache(request.cache),
-        workers=request.workers,
-        progress=progress,
-    )
-    notes = (*found.notes, *notes, *_notes(found.pairs, parts))
-    return RouterTraining(request.out, found, parts, trained, time.monotonic() - began, notes)
+    return Training.of(request).train(progress)
+
+
+@dataclass(frozen=True)
+class Training:
+    """What is wanted, checked before anything is asked of a model."""
+
+    request: Request
+    project: Project | None
+    earlier: Router | None
+    settings: Settings
+
+    @classmethod
+    def of(cls, request: Request) -> Self:
+        """Check what is wanted.
+
+        Raises:
+            InputError: a setting out of range, or a directory that holds something else.
+        """
+        check_place(request.out)
+        project = project_of(request.source)
+        earlier = None if request.refit is None else Router.load(request.refit)
+        return cls(request, project, earlier, _settings(request, project, earlier))
+
+    def train(self, progress: Progress, found: Labelled | None = None) -> RouterTraining:
+        """Train.
+
+        Args:
+            progress: who is told.
+            found: prompts that are labelled already; None: they are read, or the models are asked.
+
+        Raises:
+            InputError: bad labels, or prompts of evaluation sets.
+            InfrastructureError: a package or a model is missing, or nothing can be written.
+        """
+        request, earlier, began = self.request, self.earlier, time.monotonic()
+        if found is None:
+            found = labelled(request.source, self.project, progress)
+        notes = check_overlap(found.pairs, request.source, self.project, progress, allow=request.allow_contamination)
+        parts = split(
+            found.pairs,
+            seed=self.settings.seed,
+            keep=None if earlier is None else read_split(earlier.directory / SPLITS),
+        )
+        trained = train_router(
+            found.pairs,
+            parts,
+            request.out,
+            settings=self.settings,
+            models=found.models,
+            refitted=earlier,
+            cache=None if request.cache is None else EmbeddingCache(request.cache),
+            workers=request.workers,
+            progress=progress,
+        )
+        notes = (*found.notes, *notes, *_notes(found.pairs, parts))
+        return RouterTraining(request.out, found, parts, trained, time.monotonic() - began, notes)
 
 
 def _settings(request: Request, project: Project | None, earlier: Router | None) -> Settings:

@@ -14,7 +14,7 @@ from golden_sets.errors import InfrastructureError, InputError
 from pipelines.project import PROJECT_FILE
 from pipelines.resources import examples_directory
 
-COPIED = ("policy.yaml", "controls.jsonl", "traffic.jsonl", "sets", "rubrics")
+COPIED = ("policy.yaml", "router-policy.yaml", "controls.jsonl", "traffic.jsonl", "sets", "rubrics")
 _MODEL = re.compile(r"^model: *(\S+).*$", re.MULTILINE)
 _DATA = re.compile(r"^data: .*$", re.MULTILINE)
 _NAME = re.compile(r"^name: .*$", re.MULTILINE)

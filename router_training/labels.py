@@ -45,7 +45,8 @@ class LabelledPrompts:
 def pairs_from_outcomes(table: OutcomeTable, prompts: Mapping[PromptId, Prompt]) -> LabelledPrompts:
     """Label prompts by what the models' answers scored.
 
-    An answer's score is the judge's where there is one, else its outcome (1 passed, 0 not). A failed request scores 0:
+    An answer's score is its true outcome where a label tells it, else the judge's score, else its outcome (1 passed, 0
+    not): what a judge overlooks in one model's answers, a router would learn as quality. A failed request scores 0:
     whoever asked got nothing. Several answers to one prompt count with their mean; answers that could not be scored
     count nothing, and a prompt of which a model has no scored answer is left out. Costs are USD per request. A prompt's
     family is its dimension ``category``, else the name of its set.
@@ -127,8 +128,10 @@ class _Answers:
         names, ids = rows.text("set_name").to_list(), rows.text("prompt_id").to_list()
         places: dict[PromptId, int] = {}
         at = np.array([places.setdefault(key, len(places)) for key in zip(names, ids, strict=True)], dtype=np.int64)
-        outcome, score, failed = rows.numbers("outcome"), rows.numbers("score"), rows.failed()
-        scores = np.where(failed, 0.0, np.where(np.isfinite(score), score, outcome))
+        label, score, outcome = (rows.numbers(name) for name in ("label", "score", "outcome"))
+        failed = rows.failed()
+        known = np.where(np.isfinite(label), label, np.where(np.isfinite(score), score, outcome))
+        scores = np.where(failed, 0.0, known)
         usd = rows.numbers("usd")
         return cls(places, _means(at, scores, len(places)), _means(at, usd, len(places)), int(failed.sum()))
 

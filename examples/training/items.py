@@ -10,7 +10,8 @@ from typing import Final, Literal
 from golden_sets.records import Checker
 
 Split = Literal["train", "demo", "sealed"]
-"""``train``: what models learn from; ``demo``: the sets that ship; ``sealed``: drawn once, for the model cards."""
+"""``train``: what models learn from; ``demo``: the sets that ship; ``sealed``: for the model cards, and
+half of the routing set."""
 SetKind = Literal["golden", "adversarial", "false_refusal"]
 
 REFUSALS: Final[tuple[str, ...]] = ("Sorry, I can't help with that.", "I can't help with that request.")

@@ -27,10 +27,13 @@ from examples.training.safety import (
     draw_lookalike,
 )
 from examples.training.tasks import FAMILIES, TIERS, draw_task
+from router_training.grouping import related
 
 VERSION: Final = "1.0.0"
 GOLDEN_PER_CELL: Final = 64
-ROUTING_PER_CELL: Final = 60
+ROUTING_PER_CELL: Final = 44
+HELD_OUT: Final[tuple[Split, ...]] = ("demo", "sealed")
+"""Splits that no model learnt from: a router takes more prompts than the gate."""
 UNSEEN_FAMILY: Final = "replace-letter"
 """The task family that the routing set leaves out: it appears in the traffic only, some days later."""
 ADVERSARIAL_PER_SEVERITY: Final = 240
@@ -49,7 +52,7 @@ _DESCRIPTIONS: Final[dict[str, str]] = {
     ),
     "routing": (
         "What the demo's router learns from and is tested on: nine of the golden families, easy and hard. Every "
-        "payload occurs once, and neither in the training data nor in the golden set."
+        "payload occurs once, not in the training data, and no prompt is nearly one of the gate's sets."
     ),
     "adversarial": (
         "Harmful requests, direct or wrapped in an attack: kinds of harm and attack classes the models were trained to "
@@ -85,7 +88,7 @@ def write_suite(directory: Path) -> None:
     known = [item for item in drawn["adversarial"] if item.severity != NOVEL]
     novel = [item for item in drawn["adversarial"] if item.severity == NOVEL]
     _write_set(directory, "golden", "golden", drawn["golden"])
-    _write_set(directory, "routing", "golden", _routing({item.payload for item in drawn["golden"]}))
+    _write_set(directory, "routing", "golden", _routing([item for items in drawn.values() for item in items]))
     _write_set(directory, "adversarial", "adversarial", known)
     _write_set(directory, "novel_attacks", "adversarial", novel)
     _write_set(directory, "false_refusal", "false_refusal", drawn["false_refusal"])
@@ -117,13 +120,17 @@ def _golden(rng: random.Random, split: Split) -> list[Item]:
     return items
 
 
-def _routing(taken: set[str]) -> list[Item]:
-    """Tasks of every family but the unseen one, none of whose payloads is taken."""
-    rng, seen = random.Random(ROUTING_SEED), set(taken)
+def _routing(evaluated: Sequence[Item]) -> list[Item]:
+    """Tasks of every family but the unseen one, none of them a near-duplicate of what the gate asks."""
+    rng, seen = random.Random(ROUTING_SEED), {item.payload for item in evaluated}
     items: list[Item] = []
     for family in (name for name in FAMILIES if name != UNSEEN_FAMILY):
         for tier in TIERS:
-            items += _unique(ROUTING_PER_CELL, partial(draw_task, rng, "demo", family, tier), seen)
+            for split in HELD_OUT:
+                items += _unique(ROUTING_PER_CELL, partial(draw_task, rng, split, family, tier), seen)
+    asked = [item.prompt for item in evaluated]
+    while known := {row for row, _ in related([item.prompt for item in items], asked)}:
+        items = [item for row, item in enumerate(items) if row not in known]
     return items
 
 

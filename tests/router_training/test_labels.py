@@ -35,6 +35,16 @@ def prompts(*found: Prompt, name: str = "routing") -> Mapping[PromptId, Prompt]:
     return {(name, one.id): one for one in found}
 
 
+def test_a_known_truth_counts_in_place_of_the_judges_score() -> None:
+    table = OutcomeTable.from_rows(
+        [
+            row("candidate", "a", outcome=1.0, score=0.75, label=1.0, label_p=1.0, scored_by="judge"),
+            row("incumbent", "a", outcome=1.0, score=0.75, label=0.0, label_p=1.0, scored_by="judge"),
+        ]
+    )
+    assert pairs_from_outcomes(table, prompts(prompt("a"))).pairs.delta.tolist() == [1.0]
+
+
 def test_scores_are_the_judges_else_the_outcomes_and_failures_score_zero() -> None:
     table = OutcomeTable.from_rows(
         [
