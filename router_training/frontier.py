@@ -19,10 +19,8 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from evalharness.statistics import Interval
 from golden_sets.errors import InputError
 from router_training.pairs import Floats
-from router_training.resampling import Resamples, percentile_interval
 
 DECILES = 10
 """RouteLLM's number of equal bins."""
@@ -120,18 +118,6 @@ class Ranking:
         return Frontier(shares[0], recovered[0]) if single else Frontier(shares, recovered)
 
 
-@dataclass(frozen=True, slots=True)
-class FrontierMetrics:
-    """RouteLLM's metrics with their bootstrap intervals."""
-
-    apgr: Interval
-    """Average performance gap recovered, thresholds at the test's deciles."""
-    cpt50: Interval
-    """Least share of flagship calls that recovers half of the gap."""
-    cpt80: Interval
-    """Least share of flagship calls that recovers 80 % of the gap."""
-
-
 def apgr(predictions: npt.ArrayLike, delta: npt.ArrayLike, *, points: int = DECILES) -> float | None:
     """Average performance gap recovered; None where the flagship is no better on these prompts.
 
@@ -170,36 +156,6 @@ def apgr_fixed(predictions: npt.ArrayLike, delta: npt.ArrayLike, calibration: np
 def decile_thresholds(calibration: npt.ArrayLike, *, points: int = DECILES) -> Floats:
     """Thresholds between ``points`` equally frequent ranges of the scores, shape (points - 1,)."""
     return np.asarray(np.quantile(np.asarray(calibration, dtype=np.float64), np.arange(1, points) / points))
-
-
-def frontier_metrics(
-    predictions: npt.ArrayLike, delta: npt.ArrayLike, resamples: Resamples, *, confidence: float = 0.95
-) -> FrontierMetrics:
-    """APGR, CPT(50) and CPT(80) with bootstrap intervals by group.
-
-    Raises:
-        InputError: as `apgr`.
-    """
-    ranking = Ranking(predictions, delta)
-    frontiers = [ranking.deciles(times) for times in resamples.chunks()]
-    here = ranking.deciles()
-
-    def interval(value: Floats, draws: list[Floats]) -> Interval:
-        known = number(value)
-        note = None if known is not None else NO_GAP
-        return percentile_interval(known, np.concatenate(draws), resamples.groups, confidence=confidence, note=note)
-
-    return FrontierMetrics(
-        interval(here.apgr, [f.apgr for f in frontiers]),
-        interval(here.cpt(0.5), [f.cpt(0.5) for f in frontiers]),
-        interval(here.cpt(0.8), [f.cpt(0.8) for f in frontiers]),
-    )
-
-
-def apgr_draws(predictions: npt.ArrayLike, delta: npt.ArrayLike, resamples: Resamples) -> Floats:
-    """APGR on every resample, shape (draws,): equal resamples make the difference of two routers paired."""
-    ranking = Ranking(predictions, delta)
-    return np.concatenate([ranking.deciles(times).apgr for times in resamples.chunks()])
 
 
 def number(value: Floats | float) -> float | None:

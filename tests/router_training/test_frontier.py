@@ -12,8 +12,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from golden_sets.errors import InputError
-from router_training.frontier import Ranking, apgr, apgr_draws, apgr_fixed, cpt, decile_thresholds, frontier_metrics
-from router_training.resampling import Resamples
+from router_training.frontier import Ranking, apgr, apgr_fixed, cpt, decile_thresholds
+from router_training.resampling import Resamples, percentile_interval
 from tests.support.shared_data import DATA, needs_data
 
 Floats = npt.NDArray[np.float64]
@@ -29,6 +29,12 @@ def routellm(scores: Floats, small: Floats, flagship: Floats) -> tuple[float, li
     middles = (quality[1:] + quality[:-1]) / 2
     area = ((middles - low) * np.diff(shares)).sum() / (high - low)
     return area, [float(np.interp(low + level * (high - low), quality, shares)) for level in (0.5, 0.8)]
+
+
+def drawn(scores: npt.ArrayLike, delta: Floats, resamples: Resamples) -> Floats:
+    """APGR on every resample."""
+    ranking = Ranking(scores, delta)
+    return np.concatenate([ranking.deciles(times).apgr for times in resamples.chunks()])
 
 
 def scored(seed: int, n: int = 400, signal: float = 1.0) -> tuple[Floats, Floats, Floats]:
@@ -96,9 +102,15 @@ def test_without_a_gap_nothing_is_recovered_and_nothing_is_nan() -> None:
     scores, small, _ = scored(2)
     assert apgr(scores, np.zeros(400)) is None
     assert cpt(scores, -small, 0.5) is None
-    metrics = frontier_metrics(scores, np.zeros(400), Resamples(np.arange(400), draws=20))
-    assert metrics.apgr.value is None
-    assert "no better" in (metrics.apgr.note or "")
+    assert apgr_fixed(scores, np.zeros(400), scores) is None
+
+
+def test_where_some_resamples_have_no_gap_there_are_no_bounds() -> None:
+    scores, delta = np.arange(6.0), np.array([1.0, -1.0, 1.0, -1.0, 1.0, 0.0])
+    draws = drawn(scores, delta, Resamples(np.arange(6), draws=100))
+    interval = percentile_interval(apgr(scores, delta), draws, np.arange(6))
+    assert (interval.low, interval.high) == (None, None)
+    assert "undefined in" in (interval.note or "")
 
 
 def test_thresholds_fixed_beforehand_are_held_whatever_share_they_give() -> None:
@@ -134,13 +146,14 @@ def test_intervals_cover_and_differences_of_routers_are_paired() -> None:
     for seed in range(100):
         scores, delta = _against(scored(seed))
         resamples = Resamples(np.arange(400), draws=200, seed=seed)
-        interval = frontier_metrics(scores, delta, resamples).apgr
+        first = drawn(scores, delta, resamples)
+        interval = percentile_interval(apgr(scores, delta), first, resamples.groups)
         assert interval.low is not None
         assert interval.high is not None
         assert truth is not None
         covered += interval.low <= truth <= interval.high
         noisy = scores + np.random.default_rng(seed).normal(size=400) * 0.1
-        first, second = apgr_draws(scores, delta, resamples), apgr_draws(noisy, delta, resamples)
+        second = drawn(noisy, delta, resamples)
         width.append(np.std(first - second))
         independent.append(np.hypot(np.std(first), np.std(second)))
     assert 88 <= covered <= 100
@@ -172,5 +185,5 @@ def test_length_alone_scores_as_published() -> None:
     )
     characters = np.array([len(r["prompt"]) for r in rows])
     assert apgr(characters, delta, points=100) == pytest.approx(0.586, abs=0.0006)
-    draws = apgr_draws(characters, delta, Resamples(np.arange(len(rows)), draws=200))
+    draws = drawn(characters, delta, Resamples(np.arange(len(rows)), draws=200))
     assert np.std(draws) == pytest.approx(0.010, abs=0.002)
