@@ -11,26 +11,31 @@ from golden_sets.documents import write_whole
 from router_training.shadow.alerts import NewCluster
 from router_training.shadow.watching import Watch
 
+COSTS = ("small_usd", "flagship_usd")
+
 
 def labelled_rows(watch: Watch) -> list[dict[str, Any]]:
     """Every replay with both scores, as a row of labelled prompts.
 
     ``weight`` is one over the probability with which it was sampled, scaled to 1 for the rarest. Even so weighted they
     stand only for what this router sends to the small model, so they may teach the next one, but not prove its
-    threshold: beside the calibration prompts they would thin out what is lost on all others.
+    threshold: beside the calibration prompts they would thin out what is lost on all others. Costs are told where both
+    are known of every replay: labelled prompts have them all or not at all.
     """
+    scored = [one for one in watch.store.replays() if one["state"] == "scored" and one["prompt"].strip()]
+    priced = all(one[name] is not None for one in scored for name in COSTS)
     return [
         {
             "id": one["id"],
             "prompt": one["prompt"],
             "small_score": one["small_score"],
             "flagship_score": one["flagship_score"],
-            **{name: one[name] for name in ("small_usd", "flagship_usd", "family") if one[name] is not None},
+            **({name: one[name] for name in COSTS} if priced else {}),
+            **({} if one["family"] is None else {"family": one["family"]}),
             "weight": watch.least_probability / one["probability"],
             "teach_only": True,
         }
-        for one in watch.store.replays()
-        if one["state"] == "scored" and one["prompt"].strip()
+        for one in scored
     ]
 
 

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from pipelines.cli.app import run
+from router_training.labelled_file import read_pairs
 from tests.support.shadow_router import HARD, KNOWN, UNSEEN, prompt_of, small_router
 
 N, CHANGE = 900, 500
@@ -71,6 +72,8 @@ def test_alerts_labels_and_page(router: Path, folder: Path, capsys: pytest.Captu
     to_label = [json.loads(line) for line in Path(found["files"]["to_label"]).read_text().splitlines()]
     assert {row["family"] for row in to_label if row["cluster"] == 1} == {UNSEEN}
     assert all(row["teach_only"] is True for row in (*labelled, *to_label))
+    pairs = read_pairs(Path(found["files"]["labelled"]), least=1)  # though only the small model's answers are priced
+    assert len(pairs) == pairs.picked.sum() == found["scored"]
     alerts = [json.loads(line) for line in Path(found["files"]["alerts"]).read_text().splitlines()]
     assert alerts == [*found["alerts"], *found["notices"]]
     assert {one["level"] for one in found["alerts"]} == {"alert"}
