@@ -6,8 +6,6 @@ named by the manifest's digest; loading one checks every file, so a folder that 
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -16,6 +14,7 @@ from golden_sets.digests import Digest, short
 from golden_sets.errors import InfrastructureError, InputError
 from router_training.always_flagship import always_flagship
 from router_training.router import Router
+from router_training.router_files import read_file, read_manifest, write_router
 
 
 @dataclass(frozen=True)
@@ -36,24 +35,21 @@ class RouterArchive:
     def keep(self, router: Router) -> Path:
         """Copy a router's files here, whole or not at all; nothing happens where they are, or where it has none.
 
+        What is here but damaged is replaced.
+
         Raises:
+            InputError: the router's files were changed since it was loaded.
             InfrastructureError: they cannot be written.
         """
-        place = self.place(router.digest)
-        if place.exists() or not router.directory.is_dir():
+        place, manifest = self.place(router.digest), router.manifest
+        if router.digest == always_flagship().digest or _holds(place, router.digest):
             return place
+        files = {name: read_file(router.directory, manifest, name) for name in manifest.files}
         try:
-            self.directory.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(prefix=".keeping-", dir=self.directory) as unfinished:
-                copied = Path(unfinished) / "router"
-                shutil.copytree(router.directory, copied)
-                copied.rename(place)
-        except OSError as error:
-            if place.is_dir():  # somebody else was faster
-                return place
-            raise InfrastructureError(
-                f"the router cannot be kept ({error.strerror})", where=place, do="free some space and run it again"
-            ) from error
+            write_router(place, manifest, files)
+        except InfrastructureError:
+            if not _holds(place, router.digest):  # else somebody else was faster
+                raise
         return place
 
     def load(self, digest: Digest, name: str | None) -> Router:
@@ -81,3 +77,11 @@ class RouterArchive:
                 f"holds another router ({short(router.digest)})", where=place, do="restore the files from a backup"
             )
         return router
+
+
+def _holds(place: Path, digest: Digest) -> bool:
+    """Whether a router's files are in a folder, every one as its manifest says."""
+    try:
+        return read_manifest(place).digest == digest
+    except InputError:
+        return False
