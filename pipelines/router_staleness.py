@@ -47,18 +47,27 @@ def require_fresh(evidence: Evidence, serving: dict[str, Served]) -> None:
 
 
 def outdated_routers(registry: Registry, moved: ChannelState) -> tuple[str, ...]:
-    """What a move of a model's channel means for the routers that are served, for people; empty where nothing."""
-    if moved.channel not in ROLES or moved.stage != PRODUCTION:
+    """What a move of a channel means for the routers that are served, for people; empty where nothing.
+
+    A model that moves may leave the routers that were measured with another; a router that is put back may have been
+    measured with models that are served no more.
+    """
+    if moved.channel == ROUTERS:
+        states, roles = [moved], ROLES
+    elif moved.channel in ROLES and moved.stage == PRODUCTION:
+        states, roles = [registry.channel(ROUTERS, stage) for stage in STAGES], (moved.channel,)
+    else:
         return ()
     found = []
-    for stage in STAGES:
-        state = registry.channel(ROUTERS, stage)
+    for state in states:
         if state.digest is None:
             continue
-        measured = registry.show(state.digest).manifest.get(moved.channel)
-        if measured is not None and measured != moved.digest:
-            found.append(
-                f"{state.where} serves '{state.name}', which was measured with {moved.channel} {short(measured)}, not "
-                f"with '{moved.name}': its evidence is stale; train it again and release it"
-            )
+        manifest = registry.show(state.digest).manifest
+        for role in roles:
+            measured, served = manifest.get(role), registry.channel(role, PRODUCTION)
+            if measured is not None and served.digest is not None and measured != served.digest:
+                found.append(
+                    f"{state.where} serves '{state.name}', which was measured with {role} {short(measured)}, not with "
+                    f"'{served.name}': its evidence is stale; train it again and release it"
+                )
     return tuple(found)

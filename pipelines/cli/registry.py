@@ -167,12 +167,14 @@ def rollback(
 ) -> None:
     """Move a channel back to a version that was promoted there before.
 
-    Without a version it goes back one promotion; once more, one further.
+    Without a version it goes back one promotion; once more, one further. A router goes back only if its files are
+    whole; that it was measured with other models than are served is told, and forbids nothing.
     """
     workspace = _open(project, store)
     registry, file = workspace.registry, workspace.project.file
     before = registry.channel(channel or file.channel, stage or file.stage)
     digest = registry.resolve(version) if version is not None else _previous(before)
+    _require_whole_router(workspace, digest)
     state = registry.rollback(
         before.channel, before.stage, digest, expected_generation=before.generation, reason=reason
     )
@@ -217,16 +219,24 @@ def _allowed_by(
 
 def _require_sound_router(workspace: Workspace, digest: Digest, decision: Digest) -> None:
     """A router's files must be what its manifest says, and its evidence must speak of the models that are served."""
-    registry = workspace.registry
-    version = registry.show(digest)
-    if version.kind != "router":
+    if not _require_whole_router(workspace, digest):
         return
-    from pipelines.router_archive import RouterArchive
     from pipelines.router_staleness import require_fresh, serving_models
 
-    RouterArchive.of(workspace.project.data).load(digest, version.name)
+    registry = workspace.registry
     evidence = registry.evidence(registry.recorded_decision(decision).evidence_digest)
     require_fresh(evidence, serving_models(registry, workspace.project))
+
+
+def _require_whole_router(workspace: Workspace, digest: Digest) -> bool:
+    """Whether a version is a router; its files must be what its manifest says."""
+    version = workspace.registry.show(digest)
+    if version.kind != "router":
+        return False
+    from pipelines.router_archive import RouterArchive
+
+    RouterArchive.of(workspace.project.data).load(digest, version.name)
+    return True
 
 
 def _about(payload: object) -> str:

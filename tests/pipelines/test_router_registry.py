@@ -123,6 +123,43 @@ def test_a_model_that_changed_since_forbids_promotion_and_moving_it_says_so(
     assert STALE in document["error"]["what"]
 
 
+def rollback(capsys: pytest.CaptureFixture[str], project: Path, *version: str) -> tuple[int, Any]:
+    return relgate(capsys, project, "registry", "rollback", *version, "--channel", "router", "--reason", "trouble")
+
+
+def test_going_back_to_a_router_made_for_other_models_is_allowed_and_told(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    released(project)
+    seed(capsys, project, "big", "flagship")
+    code, document = rollback(capsys, project)
+    assert (code, document["name"], document["warnings"]) == (0, "always-flagship", [])
+    assert rollback(capsys, project, "first")[1]["warnings"] == []
+    rollback(capsys, project, "always-flagship")
+    seed(capsys, project, "big", "small")
+    code, document = rollback(capsys, project, "first")
+    assert (code, document["name"]) == (0, "first")
+    (warning,) = document["warnings"]
+    assert "router/production serves 'first'" in warning
+    assert "measured with small" in warning
+    assert "its evidence is stale" in warning
+
+
+def test_a_channel_does_not_go_back_to_a_router_whose_files_were_changed(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = released(project)
+    rollback(capsys, project)
+    head = RouterPlace.open(project).archive.place(first.digest) / "head.safetensors"
+    whole = head.read_bytes()
+    head.write_bytes(whole[:-1] + b"!")
+    code, document = rollback(capsys, project, "first")
+    assert code == 2
+    assert "is not the file that the manifest names" in document["error"]["what"]
+    head.write_bytes(whole)
+    assert rollback(capsys, project, "first")[0] == 0
+
+
 def test_the_gate_holds_evidence_against_what_the_registry_serves(
     project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
