@@ -46,6 +46,10 @@ def check_place(out: Path) -> None:
     Raises:
         InputError: something else than a router is there, or nothing can be written where it would stand.
     """
+    if out.name in ("", ".."):
+        raise InputError(
+            "cannot be replaced as a whole", where=out, do="name a folder for the router, such as ./router"
+        )
     if out.is_symlink() or (out.exists() and not out.is_dir()):
         raise InputError("is not a folder", where=out, do="name a folder for the router")
     if out.is_dir() and (strangers := sorted({path.name for path in out.iterdir()} - {MANIFEST, *_FILES})):

@@ -153,6 +153,15 @@ def test_a_manifest_that_names_other_files_is_refused(tmp_path: Path, name: str)
         read_manifest(tmp_path / "router")
 
 
+@pytest.mark.parametrize("place", [".", "..", "new/.."])
+def test_the_folder_one_stands_in_is_refused_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=r"name a folder for the router, such as ./router"):
+        check_place(Path(place))
+
+
 @pytest.mark.parametrize(
     ("x", "y"), [((0.0, 1.0), (0.0, 0.5, 1.0)), ((1.0, 0.0), (0.0, 1.0)), ((0.0, 1.0), (1.0, 0.0))]
 )
