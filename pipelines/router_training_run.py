@@ -191,8 +191,11 @@ def _notes(pairs: Pairs, parts: Split) -> tuple[str, ...]:
     copies = len(pairs) - len(set(pairs.prompts))
     if copies:
         notes.append(f"{copies} prompts occur more than once: copies are one group, on one side of the split")
-    if parts.left_out.size:
-        notes.append(
-            f"{parts.left_out.size} new prompts are near-duplicates of the frozen test, or in a group of its: left out"
-        )
+    picked = int(pairs.picked[parts.left_out].sum())
+    if new := parts.left_out.size - picked:
+        notes.append(f"{new} new prompts are near-duplicates of the frozen test, or in a group of its: left out")
+    if picked:
+        notes.append(f"{picked} prompts that may only teach are in a group of calibration or test prompts: left out")
+    if taught := int(pairs.picked[parts.train].sum()):
+        notes.append(f"{taught} prompts that were picked (teach_only) teach the head: calibration does without them")
     return tuple(notes)

@@ -267,8 +267,13 @@ def test_a_refit_keeps_encoder_and_test_and_learns_from_more(trained: Trained, t
     copy = next(row for row in ROWS if row["id"] in frozen_ids(trained.directory))
     more.append({**copy, "id": "copy", "prompt": copy["prompt"].upper()})
     extra = write_rows(tmp_path / "more.csv", more)
-    found = refit(capsys, trained, tmp_path, "--data", trained.data, "--data", extra)
-    assert found["split"] == {"training": 240, "calibration": 120, "test": 80, "left_out": 1}
+    picks = [{**row, "prompt": row["prompt"].replace("?", " tonight, please?")} for row in labelled_rows(30, seed=6)]
+    picked = tmp_path / "picked.jsonl"
+    picked.write_text("".join(json.dumps({**row, "teach_only": True}) + "\n" for row in picks))
+    found = refit(capsys, trained, tmp_path, "--data", trained.data, "--data", extra, "--data", picked)
+    assert found["split"] == {"training": 270, "calibration": 120, "test": 80, "left_out": 1}
+    assert "30 prompts that were picked (teach_only) teach the head: calibration does without them" in found["notes"]
+    assert any(note.startswith("1 new prompts are near-duplicates") for note in found["notes"])
     first, second = (Router.load(place).manifest for place in (trained.directory, tmp_path / "second"))
     assert second.test_data == first.test_data
     assert second.files[ENCODER] == first.files[ENCODER]
