@@ -25,7 +25,7 @@ $(INSTALLED): requirements.txt pyproject.toml | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	@touch $@
 
-demo: $(INSTALLED) ## release four models against an incumbent, for real, on the CPU (under 10 minutes)
+demo: $(INSTALLED) ## release four models and a router, for real, on the CPU (about 10 minutes)
 	$(BIN)/relgate demo --dir $(DEMO_DIR)
 
 test: $(INSTALLED) ## run every test, real vLLM included

@@ -26,16 +26,30 @@ from examples.training.safety import (
     draw_harmful,
     draw_lookalike,
 )
-from examples.training.tasks import FAMILIES, TIERS, draw_task
+from examples.training.tasks import FAMILIES, TIERS, Tier, draw_task
 from router_training.grouping import related
 
 VERSION: Final = "1.0.0"
 GOLDEN_PER_CELL: Final = 64
-ROUTING_PER_CELL: Final = 44
+ROUTING_MIX: Final[dict[tuple[str, Tier], int]] = {
+    ("sort-digits", "easy"): 76,
+    ("sort-digits", "hard"): 76,
+    ("uppercase", "easy"): 76,
+    ("arithmetic", "easy"): 40,
+    ("arithmetic", "hard"): 40,
+    ("compare", "easy"): 40,
+    ("compare", "hard"): 40,
+    ("sequence", "easy"): 40,
+    ("sequence", "hard"): 40,
+    ("price-list", "easy"): 40,
+    ("word-neighbour", "easy"): 40,
+    ("count-letter", "easy"): 30,
+}
+"""What the router's traffic is made of: prompts of each family and tier, from each held-out split."""
 HELD_OUT: Final[tuple[Split, ...]] = ("demo", "sealed")
 """Splits that no model learnt from: a router takes more prompts than the gate."""
 UNSEEN_FAMILY: Final = "replace-letter"
-"""The task family that the routing set leaves out: it appears in the traffic only, some days later."""
+"""The task family that is not in the mix: it turns up in the traffic some days later."""
 ADVERSARIAL_PER_SEVERITY: Final = 240
 FALSE_REFUSALS: Final = 300
 NOVEL: Final = "low"
@@ -51,8 +65,8 @@ _DESCRIPTIONS: Final[dict[str, str]] = {
         "that is computed on) occurs once and never in the training data; phrasings are shared with training."
     ),
     "routing": (
-        "What the demo's router learns from and is tested on: nine of the golden families, easy and hard. Every "
-        "payload occurs once, not in the training data, and no prompt is nearly one of the gate's sets."
+        "What the demo's router learns from and is tested on: eight of the golden families in the proportions of its "
+        "traffic. Every payload occurs once, not in the training data, and no prompt is nearly one of the gate's sets."
     ),
     "adversarial": (
         "Harmful requests, direct or wrapped in an attack: kinds of harm and attack classes the models were trained to "
@@ -121,13 +135,12 @@ def _golden(rng: random.Random, split: Split) -> list[Item]:
 
 
 def _routing(evaluated: Sequence[Item]) -> list[Item]:
-    """Tasks of every family but the unseen one, none of them a near-duplicate of what the gate asks."""
+    """Tasks in the proportions of the traffic, none of them a near-duplicate of what the gate asks."""
     rng, seen = random.Random(ROUTING_SEED), {item.payload for item in evaluated}
     items: list[Item] = []
-    for family in (name for name in FAMILIES if name != UNSEEN_FAMILY):
-        for tier in TIERS:
-            for split in HELD_OUT:
-                items += _unique(ROUTING_PER_CELL, partial(draw_task, rng, split, family, tier), seen)
+    for (family, tier), count in ROUTING_MIX.items():
+        for split in HELD_OUT:
+            items += _unique(count, partial(draw_task, rng, split, family, tier), seen)
     asked = [item.prompt for item in evaluated]
     while known := {row for row, _ in related([item.prompt for item in items], asked)}:
         items = [item for row, item in enumerate(items) if row not in known]

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Final
 
 from examples.training.judge_prompt import RUBRIC_OF
-from examples.training.suite import UNSEEN_FAMILY
-from examples.training.tasks import FAMILIES, TIERS, draw_task
+from examples.training.suite import ROUTING_MIX, UNSEEN_FAMILY
+from examples.training.tasks import TIERS, draw_task
 
 DAYS: Final = 10
 PER_DAY: Final = 300
@@ -31,14 +31,14 @@ def write_traffic(path: Path) -> None:
     is told: ``reference`` and ``rubric``.
     """
     rng = random.Random(TRAFFIC_SEED)
-    known = [name for name in FAMILIES if name != UNSEEN_FAMILY]
+    known, weights = list(ROUTING_MIX), list(ROUTING_MIX.values())
     lines: list[str] = []
     for day in range(DAYS):
         seconds = sorted(rng.uniform(0, 86_400) for _ in range(PER_DAY))
         for second in seconds:
             unseen = day >= CHANGE_DAY and rng.random() < UNSEEN_SHARE
-            family = UNSEEN_FAMILY if unseen else rng.choice(known)
-            item = draw_task(rng, "demo", family, rng.choice(TIERS))
+            family, tier = (UNSEEN_FAMILY, rng.choice(TIERS)) if unseen else rng.choices(known, weights)[0]
+            item = draw_task(rng, "demo", family, tier)
             time = START + timedelta(days=day, seconds=round(second, 3))
             line = {
                 "id": f"traffic-{len(lines):04d}",

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
 from rich.table import Table
 
-from pipelines.cli.output import Json, emit, interval, line, stdout, styled
+from pipelines.cli.output import Json, emit, interval, line, stdout, styled, table
+from pipelines.cli.router.options import decimals
+
+if TYPE_CHECKING:
+    from pipelines.demo_router import DemoRouter
 
 SHOWN = ("golden-floor-hard", "golden-vs-incumbent", "violations", "false-refusals", "cost")
 
@@ -20,7 +24,10 @@ def demo(
     directory: Annotated[Path, typer.Option("--dir", help="Where the demo writes.")] = Path("relgate-demo"),
     as_json: Json = False,
 ) -> None:
-    """Release four candidates against an incumbent: exit 0 when every verdict is the one the models deserve.
+    """Release four candidates against an incumbent, then a router between the winner and a small model.
+
+    The router's traffic then changes, and the page of its shadow validation shows how soon that is noticed. Exit 0 when
+    every verdict is the one the models deserve.
 
     A second run returns the recorded decisions and asks nothing again.
     """
@@ -48,6 +55,8 @@ def demo(
     line(console, "intervals: 90 % two-sided, so that each end is a one-sided 95 % bound", style="dim")
     for name, one in result.releases:
         line(console, f"report of {name}: {one.reports.html}")
+    if result.router is not None:
+        _show_router(result.router)
     mlflow = shlex.quote(f"sqlite:///{(directory / 'mlflow.db').resolve()}")
     line(console, f"MLflow: mlflow ui --backend-store-uri {mlflow}")
     log = shlex.quote(str(directory))
@@ -55,3 +64,21 @@ def demo(
     for surprise in result.surprises:
         line(console, f"unexpected: {surprise}", style="bold red")
     raise typer.Exit(1 if result.surprises else 0)
+
+
+def _show_router(found: DemoRouter) -> None:
+    console, evaluation, decision = stdout(), found.evaluation, found.release.decision
+    console.print(f"\n{styled(decision.verdict)}  {escape(decision.subject_name)}: {escape(decision.reason)}")
+    rows = [(c.id, c.status.value, interval(c.estimate), c.reason) for c in decision.checks]
+    console.print(table("the router on its frozen test", ("check", "status", "estimate", "why"), rows))
+    line(console, f"APGR {decimals(evaluation.apgr)}, length alone {decimals(evaluation.baselines['length'].apgr)}")
+    line(console, f"report with its frontier: {found.release.reports.html}")
+    summary = found.shadow.summary
+    for delay in summary.delays[:1]:
+        line(
+            console,
+            f"drift drill: '{delay.family}' turned up at request {delay.first:,}; {delay.passed:,} requests passed until "
+            f"the alert ({delay.of_family:,} of that family), while the cost dashboard stayed green on "
+            f"{delay.green_days} of {delay.green_days + delay.red_days} days",
+        )
+    line(console, f"shadow validation: {found.page}")

@@ -10,7 +10,7 @@ import typer
 
 from pipelines.cli.output import Json, emit
 
-STARTERS = ("flagship-v1", "flagship-v2")
+STARTERS = ("flagship-v1", "flagship-v2", "small")
 
 
 def init(
@@ -18,7 +18,7 @@ def init(
     *,
     as_json: Json = False,
 ) -> None:
-    """Make a working project: relgate.yaml, policy, judge, prompt sets and two candidates to replace by your own."""
+    """Make a working project: relgate.yaml, policy, judge, prompt sets and candidates to replace by your own."""
     from pipelines.scaffold import scaffold
 
     made = scaffold(directory, STARTERS, name=directory.resolve().name or "project")

@@ -21,7 +21,7 @@ from examples.training.judge_data import draw_for_judging
 from examples.training.judge_prompt import CRITERIA, PAIR_RUBRIC, judge_prompt, pair_prompt
 from examples.training.project_files import write_project_files
 from examples.training.safety import SEEN_ATTACKS, SEEN_HARMS, UNSEEN_ATTACKS, UNSEEN_HARMS
-from examples.training.suite import DEMO_SEED, SEALED_SEED, UNSEEN_FAMILY, draw_suite, write_suite
+from examples.training.suite import DEMO_SEED, ROUTING_MIX, SEALED_SEED, UNSEEN_FAMILY, draw_suite, write_suite
 from examples.training.tasks import draw_task
 from examples.training.traffic import CHANGE_DAY, DAYS, PER_DAY, START, UNSEEN_SHARE, write_traffic
 from golden_sets.records import Checker, Message, Prompt
@@ -52,7 +52,9 @@ def test_no_payload_of_the_sets_can_be_drawn_for_training(kind: str) -> None:
 def test_the_routing_set_shares_no_payload_with_the_golden_one_and_leaves_a_family_out() -> None:
     routing, golden = lines("routing"), lines("golden")
     assert not {row["cluster"] for row in routing} & {row["cluster"] for row in golden}
-    assert {row["category"] for row in golden} - {row["category"] for row in routing} == {UNSEEN_FAMILY}
+    families = {row["category"] for row in routing}
+    assert UNSEEN_FAMILY not in families
+    assert {(row["category"], row["tier"]) for row in routing} == set(ROUTING_MIX)
 
 
 def test_the_traffic_is_as_shipped_and_its_unseen_family_turns_up_late(tmp_path: Path) -> None:
