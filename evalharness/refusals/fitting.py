@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from evalharness.answer_classes import AnswerClass
+from evalharness.near_duplicates import near_duplicates
 from evalharness.refusals.broken import why_broken
 from evalharness.refusals.detector import RefusalDetector
 from evalharness.refusals.detector_files import Training
@@ -16,7 +17,6 @@ from evalharness.refusals.encoder import shared_encoder
 from evalharness.refusals.features import Matrix, features
 from evalharness.refusals.folds import held_out_folds
 from evalharness.refusals.logistic import Choice, Problem, choose, fit_head
-from evalharness.near_duplicates import near_duplicates
 from evalharness.refusals.segments import Segments
 from golden_sets.digests import digest_json
 from golden_sets.errors import InputError
