@@ -34,11 +34,16 @@ def markdown(found: Mapping[str, Any]) -> str:
     return "\n".join([*lines, ""])
 
 
+def _of_way(name: str, metric: str) -> Callable[[Run], Any]:
+    """What reads a metric of one way to route from a run."""
+    return lambda run: run["ways"][name][metric]
+
+
 def _ways(tasks: Sequence[Mapping[str, Any]], metric: str) -> list[str]:
     names = list(tasks[0]["runs"][0]["ways"])
     table = [_header("data", "training", *names)]
     for task in tasks:
-        cells = [_spread(task["runs"], lambda run, name=name: run["ways"][name][metric]) for name in names]
+        cells = [_spread(task["runs"], _of_way(name, metric)) for name in names]
         table.append(_row(task["data"], task["training"], *cells))
     return table
 
@@ -65,7 +70,7 @@ def _router(tasks: Sequence[Mapping[str, Any]]) -> list[str]:
             _row(
                 task["data"],
                 task["training"],
-                *(_spread(runs, lambda run, name=name: run["ways"]["router"][name]) for name in ("cpt50", "cpt80")),
+                *(_spread(runs, _of_way("router", name)) for name in ("cpt50", "cpt80")),
                 *(_difference(runs, name) for name in ("minus_length", "minus_best_simple")),
                 f"{_mean(runs, lambda run: run['ece']):.3f} ({max(run['ece'] for run in runs):.3f})",
                 f"{_mean(runs, lambda r: r['brier']):.3f} ({_mean(runs, lambda r: r['brier_of_a_constant']):.3f})",

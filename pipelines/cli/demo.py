@@ -77,8 +77,8 @@ def _show_router(found: DemoRouter) -> None:
     for delay in summary.delays[:1]:
         line(
             console,
-            f"drift drill: '{delay.family}' turned up at request {delay.first:,}; {delay.passed:,} requests passed until "
-            f"the alert ({delay.of_family:,} of that family), while the cost dashboard stayed green on "
+            f"drift drill: '{delay.family}' turned up at request {delay.first:,}; {delay.passed:,} requests passed "
+            f"until the alert ({delay.of_family:,} of that family), while the cost dashboard stayed green on "
             f"{delay.green_days} of {delay.green_days + delay.red_days} days",
         )
     line(console, f"shadow validation: {found.page}")
