@@ -170,7 +170,7 @@ def release_router(
         )
     if decision.verdict is Verdict.PROMOTE:
         place.archive.keep(candidate.router)
-    warnings = _other_test(candidate, incumbent)
+    warnings = (() if evaluation is None else evaluation.notes) + _other_test(candidate, incumbent)
     warnings += _obstacle(place, before, candidate, incumbent) if promote else ()
     moved = move_channel(registry, decision, before, wanted=promote)
     warnings += tuple(w for w in moved.warnings if w not in warnings)

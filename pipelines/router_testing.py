@@ -26,6 +26,7 @@ from router_training.pairs import Floats, Pairs, Rows
 from router_training.router import Router
 from router_training.router_files import SPLITS
 from router_training.splitting import read_split
+from router_training.training import data_digest
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +84,12 @@ def measured_on(
     else:
         pairs, test = _of_models(place, router, progress)
     evaluation = assess(router, pairs, cache=EmbeddingCache(cache), workers=workers, progress=progress)
-    return test, evaluation
+    return test, evaluation if data_digest(pairs) == router.manifest.test_data else _other_scores(evaluation)
+
+
+def _other_scores(evaluation: RouterEvaluation) -> RouterEvaluation:
+    note = "the answers to the frozen test score otherwise than when the router was trained"
+    return evaluation.model_copy(update={"notes": (*evaluation.notes, note)})
 
 
 def _of_models(place: RouterPlace, router: Router, progress: Progress) -> tuple[Pairs, FrozenTest]:

@@ -98,6 +98,15 @@ def test_the_frozen_test_is_all_that_counts(line: Line) -> None:
     assert {check["estimate"]["n"] for check in document["checks"] if check["id"] != "routing-time"} == {len(test)}
 
 
+def test_other_scores_of_the_frozen_test_are_told(line: Line) -> None:
+    text = (line.directory / "data.csv").read_text()
+    (line.directory / "better.csv").write_text(text.replace(",0.0,", ",1.0,"))
+    _, honest = line.release("router", *PRICES, "--no-promote")
+    _, told = line.release("router", *PRICES, "--no-promote", data="better.csv")
+    assert honest["warnings"] == []
+    assert [warning for warning in told["warnings"] if "score otherwise" in warning]
+
+
 def test_without_prices_nothing_is_promoted_that_must_not_be_dearer(line: Line) -> None:
     code, document = line.release("router")
     assert (code, document["verdict"], document["inconclusive_checks"]) == (3, "inconclusive", ["cost"])
