@@ -36,14 +36,15 @@ the folds would not be random."""
 Settings = Mapping[str, float]
 GRID: Mapping[Kind, tuple[Settings, ...]] = {
     "ridge": ({"penalty": 6400}, {"penalty": 1600}),
-    "logistic": ({"penalty": 3000}, {"penalty": 1000}),
     "scores": ({"penalty": 6000}, {"penalty": 2000}, {"penalty": 600}, {"penalty": 100}),
-    "kernel": ({"penalty": 6}, {"penalty": 2}, {"penalty": 0.7}),
+    "logistic": ({"penalty": 3000}, {"penalty": 1000}),
+    "kernel": ({"penalty": 6}, {"penalty": 2}, {"penalty": 0.7}, {"penalty": 1, "sharpness": 4}),
     "mlp": ({"seeds": 2},),
     "knn": ({"neighbours": 400}, {"neighbours": 150}),
 }
-"""Kinds of head from simple to complex, with their settings; the perceptron is validated with fewer seeds than it is
-fitted with."""
+"""Kinds of head from simple to complex, with their settings. ``logistic`` is as simple as the two before it, but knows
+less of the labels: to it, ties and prompts on which the small model is better are alike. The perceptron is validated
+with fewer seeds than it is fitted with."""
 AVERAGES: tuple[tuple[Kind, ...], ...] = (("scores", "kernel", "mlp"), tuple(GRID))
 """Heads that are averaged, each with its best setting; the last candidates in order of simplicity."""
 

@@ -24,10 +24,13 @@ _KNOWN: Mapping[Kind, tuple[str, ...]] = {
     "ridge": ("penalty",),
     "logistic": ("penalty",),
     "scores": ("penalty",),
-    "kernel": ("penalty", "landmarks"),
+    "kernel": ("penalty", "landmarks", "sharpness"),
     "mlp": ("seeds", "hidden", "epochs"),
     "knn": ("neighbours",),
 }
+
+_REAL = ("penalty", "sharpness")
+"""Settings that need not be whole numbers."""
 
 
 def fit_head(kind: Kind, features: Matrix, pairs: Pairs, *, seed: int = 0, **settings: float) -> Head:
@@ -38,8 +41,8 @@ def fit_head(kind: Kind, features: Matrix, pairs: Pairs, *, seed: int = 0, **set
         features: of the training prompts, shape (n, features).
         pairs: the same prompts with both models' scores.
         seed: of whatever is drawn at random.
-        settings: ``penalty`` (ridge, logistic, scores, kernel), ``landmarks`` (kernel), ``seeds``, ``hidden`` and
-            ``epochs`` (mlp), ``neighbours`` (knn); what is left out has its default.
+        settings: ``penalty`` (ridge, logistic, scores, kernel), ``landmarks`` and ``sharpness`` (kernel), ``seeds``,
+            ``hidden`` and ``epochs`` (mlp), ``neighbours`` (knn); what is left out has its default.
 
     Raises:
         InputError: no prompts, features that are not finite or not of these prompts, an unknown kind or setting.
@@ -55,7 +58,8 @@ def fit_head(kind: Kind, features: Matrix, pairs: Pairs, *, seed: int = 0, **set
     unknown = sorted(set(settings) - set(_KNOWN[kind]))
     if unknown:
         raise InputError(f"head {kind} has no setting {', '.join(unknown)}; it has {', '.join(_KNOWN[kind]) or 'none'}")
-    whole = {name: int(value) for name, value in settings.items() if name != "penalty"}
+    whole = {name: int(value) for name, value in settings.items() if name not in _REAL}
+    penalty, sharpness = settings.get("penalty"), settings.get("sharpness", 1.0)
     match kind:
         case "constant":
             return fit_constant(pairs)
@@ -64,7 +68,7 @@ def fit_head(kind: Kind, features: Matrix, pairs: Pairs, *, seed: int = 0, **set
         case "knn":
             return fit_knn(features, pairs, **whole)
         case _:
-            return fit_linear(kind, features, pairs, seed=seed, penalty=settings.get("penalty"), **whole)
+            return fit_linear(kind, features, pairs, seed=seed, penalty=penalty, sharpness=sharpness, **whole)
 
 
 def fit_average(

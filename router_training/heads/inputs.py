@@ -66,7 +66,7 @@ class Landmarks:
     points: Tensor
     """Scaled features of the landmarks over `bandwidth`, shape (landmarks, features)."""
     bandwidth: Tensor
-    """Root of the median squared distance between a training prompt and a landmark, shape (1,)."""
+    """Root of the median squared distance between a training prompt and a landmark over the sharpness, shape (1,)."""
 
     @property
     def width(self) -> int:
@@ -103,19 +103,20 @@ def fit_scaling(features: Matrix) -> Scaling:
     return Scaling(mean.astype(np.float32), scale.astype(np.float32))
 
 
-def fit_landmarks(features: Matrix, *, landmarks: int, seed: int) -> Landmarks:
+def fit_landmarks(features: Matrix, *, landmarks: int, sharpness: float, seed: int) -> Landmarks:
     """Landmarks drawn at random from training prompts.
 
     Args:
         features: shape (n, features).
         landmarks: how many; all prompts where there are fewer.
+        sharpness: how fast likeness falls off; the kernel is exp(-sharpness) at the median squared distance.
         seed: of the draw.
     """
     scaling = fit_scaling(features)
     scaled = scaling(features)
     chosen = np.random.default_rng([seed, 2]).choice(len(features), min(landmarks, len(features)), replace=False)
     squared = _squared_distances(scaled, scaled[np.sort(chosen)], _squares(scaled[np.sort(chosen)]))
-    bandwidth = np.sqrt(np.array([max(float(np.median(squared)), FLAT)], dtype=np.float32))
+    bandwidth = np.sqrt(np.array([max(float(np.median(squared)), FLAT) / sharpness], dtype=np.float32))
     return Landmarks(scaling, scaled[np.sort(chosen)] / bandwidth, bandwidth)
 
 

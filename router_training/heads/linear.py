@@ -83,6 +83,7 @@ def fit_linear(
     seed: int,
     penalty: float | None = None,
     landmarks: int = LANDMARKS,
+    sharpness: float = 1.0,
 ) -> Linear:
     """A linear head.
 
@@ -93,17 +94,20 @@ def fit_linear(
         seed: of the landmarks and the resampled weights.
         penalty: ridge penalty on the weights; None: `DEFAULT_PENALTY`.
         landmarks: of ``kernel``.
+        sharpness: of ``kernel``: how fast likeness falls off with distance.
 
     Raises:
-        InputError: the penalty is not above 0, or there are no landmarks.
+        InputError: penalty or sharpness is not above 0, or there are no landmarks.
     """
     strength = DEFAULT_PENALTY[kind] if penalty is None else penalty
-    if not strength > 0 or landmarks < 1:
-        raise InputError(f"penalty ({strength}) and landmarks ({landmarks}) of a head must be above 0")
+    if not min(strength, sharpness) > 0 or landmarks < 1:
+        raise InputError(
+            f"penalty ({strength}), sharpness ({sharpness}) and landmarks ({landmarks}) of a head must be above 0"
+        )
     transform: Inputs = fit_scaling(features)
     inputs, whitening = transform(features), None
     if kind == "kernel":
-        transform = kernel = fit_landmarks(features, landmarks=landmarks, seed=seed)
+        transform = kernel = fit_landmarks(features, landmarks=landmarks, sharpness=sharpness, seed=seed)
         whitening = kernel.whitening()
         inputs = np.asarray(kernel(features) @ whitening, dtype=np.float32)
 

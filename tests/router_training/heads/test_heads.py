@@ -78,6 +78,19 @@ def test_the_kernel_head_learns_what_no_linear_head_can() -> None:
     assert skill(flat, truth) < 0.3
 
 
+def test_a_sharper_kernel_follows_finer_detail() -> None:
+    def wavy(x: Matrix) -> Floats:
+        return np.asarray(5 * np.sin(4 * x[:, 0]), dtype=np.float64)
+
+    features, pairs = drawn(1000, 2, wavy, always, seed=20)
+    new = np.random.default_rng(21).normal(size=(500, 2)).astype(np.float32)
+    broad, sharp = (
+        skill(fit_head("kernel", features, pairs, penalty=1, sharpness=s).predict(new), -wavy(new)) for s in (0.3, 10)
+    )
+    assert sharp > 0.8
+    assert sharp > broad + 0.1
+
+
 def test_ridge_is_that_of_scikit_learn_on_scaled_features() -> None:
     features, pairs = drawn(300, 4, easy_when_positive, always, seed=6)
     scaled = (features - features.mean(axis=0)) / features.std(axis=0)
@@ -238,6 +251,8 @@ def test_what_cannot_be_fitted_is_refused() -> None:
         fit_head("ridge", features, pairs, neighbours=3)
     with pytest.raises(InputError, match="must be above 0"):
         fit_head("ridge", features, pairs, penalty=0)
+    with pytest.raises(InputError, match="must be above 0"):
+        fit_head("kernel", features, pairs, sharpness=0)
     with pytest.raises(InputError, match="at least one neighbour"):
         fit_head("knn", features, pairs, neighbours=0)
     with pytest.raises(InputError, match="must be at least 1"):
