@@ -1,4 +1,4 @@
-"""A fresh database of each kind: SQLite always, PostgreSQL where a server can be had."""
+"""For all tests: no time limits, and a fresh database of each kind (PostgreSQL where a server can be had)."""
 
 from __future__ import annotations
 
@@ -11,10 +11,15 @@ from pathlib import Path
 from typing import NoReturn
 
 import pytest
+from hypothesis import settings
 from sqlalchemy import Engine, text
 
 from evalharness.database import open_database
 from golden_sets.digests import digest_bytes
+
+# How long an example takes says nothing on a busy machine.
+settings.register_profile("relgate", deadline=None)
+settings.load_profile("relgate")
 
 
 @pytest.fixture(scope="session")
