@@ -136,7 +136,9 @@ async def _watched(workspace: Workspace, router: Router, fleet: Fleet, progress:
         store = ShadowStore(folder)
         try:
             watch = Watch(router, store, ShadowSettings(sample=SAMPLE))
-            scorer = ModelScorer(workspace, fleet, router.manifest, progress, rubric=rubric, rate=REPLAYS_PER_S)
+            # A few replays in every batch: a line for each would drown the rest.
+            quiet = Progress(quiet=True)
+            scorer = ModelScorer(workspace, fleet, router.manifest, quiet, rubric=rubric, rate=REPLAYS_PER_S)
             run = await run_shadow(watch, project.directory / TRAFFIC, scorer, progress, columns={})
             written = write_shadow(watch, run, out)
         finally:
