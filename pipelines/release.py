@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from gates.gate import Measured, gate
 from gates.registry import ChannelState, Registry
 from gates.registry.history import last_promotion
 from gates.reports import ReportPaths
+from gates.reports.sections import Section
 from golden_sets.errors import InputError
 from pipelines.attempts import AttemptPlans, PlanOptions, attempt_plans, exposures_of
 from pipelines.evaluate import Arms, Evaluation, evaluate
@@ -228,7 +229,9 @@ async def _decide(
     return decision, evaluation
 
 
-def existing_report(registry: Registry, decision: Decision, directory: Path) -> ReportPaths:
+def existing_report(
+    registry: Registry, decision: Decision, directory: Path, *, sections: Sequence[Section] = ()
+) -> ReportPaths:
     """The report of a recorded decision, written again from the registry where its files are gone."""
     found = report_paths(decision, directory)
     if found.exist():
@@ -242,6 +245,7 @@ def existing_report(registry: Registry, decision: Decision, directory: Path) -> 
         outcomes=registry.outcomes(evidence),
         plan=None if decision.plan_digest is None else registry.plan(decision.plan_digest),
         exposures=exposures_of(registry, evidence.set_digests),
+        sections=sections,
     )
 
 

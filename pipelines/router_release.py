@@ -18,12 +18,14 @@ from gates.gate import Measured, gate
 from gates.registry import ChannelState, Registry
 from gates.registry.channels import PRODUCTION
 from gates.registry.channels import ROUTERS as CHANNEL
+from gates.registry.history import last_promotion
 from gates.reports import ReportPaths
 from gates.staleness import still_said
 from golden_sets.errors import InputError
 from pipelines.attempts import AttemptPlans, exposures_of
 from pipelines.progress import Progress
 from pipelines.promotion import promote as move_channel
+from pipelines.release import existing_report
 from pipelines.release_rules import against_another
 from pipelines.reporting import report, report_paths
 from pipelines.router_measuring import NamedRouter, measure_routers, plan_for_test, routes_of
@@ -127,9 +129,12 @@ def release_router(
         evaluation: the router on the frozen test beside its baselines: the evidence keeps it, the report tells it.
 
     Raises:
-        InputError: a name that a model has, a bad policy, a channel that moved meanwhile.
+        InputError: a name that a model has, a bad policy, a channel that moved meanwhile, or a router that is compared
+            with itself and was never promoted.
         InfrastructureError: the disk or the database failed.
     """
+    if candidate.digest == incumbent.digest:
+        return _served_already(place, candidate)
     registry, policy = place.registry, place.policy.policy
     _require_free_name(registry, candidate)
     before = _seeded(place, incumbent) if promote else place.current()
@@ -185,6 +190,26 @@ def release_router(
         share=_share(measured.evidence),
         exposures=exposures,
         warnings=warnings,
+    )
+
+
+def _served_already(place: RouterPlace, candidate: NamedRouter) -> RouterRelease:
+    """The release by which the channel came to serve a router: there is nobody to compare it with."""
+    registry, state = place.registry, place.current()
+    move = last_promotion(state.history, candidate.digest)
+    if move is None or move.decision is None:
+        raise InputError(f"'{candidate.name}' would be compared with itself", do="name another router with --incumbent")
+    decision = registry.decision(move.decision)
+    evidence = registry.evidence(decision.evidence_digest)
+    return RouterRelease(
+        decision=decision,
+        reports=existing_report(registry, decision, place.reports, sections=router_sections(evidence)),
+        state=state,
+        promoted=state.digest == candidate.digest,
+        recorded=True,
+        share=_share(evidence),
+        exposures=exposures_of(registry, evidence.set_digests),
+        warnings=(),
     )
 
 

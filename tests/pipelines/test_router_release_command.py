@@ -79,6 +79,18 @@ def test_a_router_is_trained_released_and_released_again_for_nothing(line: Line)
     assert (code, again["recorded"], again["decision"]) == (0, True, document["decision"])
 
 
+def test_a_router_that_is_served_is_not_compared_with_itself(line: Line) -> None:
+    _, document = line.release("router", *PRICES)
+    code, again = line.release("router", *PRICES)
+    assert (code, again["recorded"], again["decision"], again["attempt"]) == (0, True, document["decision"], 1)
+
+
+def test_a_router_compared_with_itself_that_nobody_promoted_is_refused(line: Line) -> None:
+    code, document = line.release("router", *PRICES, "--incumbent", str(line.directory / "router"))
+    assert code == 2
+    assert "with itself" in document["error"]["what"]
+
+
 def test_the_frozen_test_is_all_that_counts(line: Line) -> None:
     """The scores of training prompts may say what they like: they are not looked at."""
     splits = json.loads((line.directory / "router" / "splits.json").read_text())["splits"]
