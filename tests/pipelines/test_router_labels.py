@@ -66,6 +66,10 @@ class Work:
     directory: Path
     models: AddingServer
 
+    def edit(self, name: str, old: str, new: str) -> None:
+        path = self.directory / name
+        path.write_text(path.read_text().replace(old, new))
+
     def label(self, *cards: str, small: str = "small", flagship: str = "large") -> RouterLabels:
         workspace = Workspace.open(Project.load(self.directory))
         one, other = (workspace.project.candidate(name) for name in (small, flagship))
@@ -146,6 +150,7 @@ def test_nothing_is_asked_twice_and_labels_grow_with_the_sets(work: Work) -> Non
 
 
 def test_judged_answers_score_what_the_judge_gives_and_the_rest_is_left_out(work: Work) -> None:
+    work.edit("relgate.yaml", "source: checker", "source: none")
     write_set(work.directory, "judged", 0, PROMPTS, "scoring: judge")
     found = work.label("judged.yaml")
     pairs = found.labelled.pairs
@@ -155,12 +160,19 @@ def test_judged_answers_score_what_the_judge_gives_and_the_rest_is_left_out(work
     assert found.labelled.notes() == ["5 prompts are left out: an answer could not be scored"]
     assert set(pairs.flagship.tolist()) == {1.0}
     assert set(pairs.small.tolist()) == {0.25, 1.0}
-    (calibration,) = found.calibrations
-    assert calibration.positives > 0
-    assert calibration.agreement == pytest.approx(75 / 80), "a verdict that cannot be read agrees with nothing"
     assert found.judged > 0
     again = work.label("judged.yaml")
     assert again.labelled.pairs.small.tolist() == pairs.small.tolist()
+
+
+def test_where_checkers_tell_the_truth_it_counts_in_place_of_the_judges_scores(work: Work) -> None:
+    write_set(work.directory, "judged", 0, PROMPTS, "scoring: judge")
+    found = work.label("judged.yaml")
+    assert len(found.labelled.pairs) == PROMPTS
+    assert set(found.labelled.pairs.small.tolist()) == {0.0, 1.0}
+    (calibration,) = found.calibrations
+    assert calibration.positives > 0
+    assert calibration.agreement == pytest.approx(75 / 80), "a verdict that cannot be read agrees with nothing"
 
 
 def test_what_cannot_be_labelled_is_refused_before_a_model_is_asked(work: Work) -> None:
