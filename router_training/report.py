@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment
 
 from evalharness.evidence import Estimate
+from evalharness.pages import image_address, page_environment
 from golden_sets.digests import short
 from golden_sets.documents import json_text
 from golden_sets.visible_text import visible
@@ -71,8 +72,8 @@ def render_page(evaluation: RouterEvaluation) -> str:
             o=evaluation.operation,
             point=evaluation.operating_point,
             bound=_BOUND[evaluation.operation.bound],
-            figures=[(_address(svg), words) for svg, words in figures],
-            reliability=(_address(reliability_figure(evaluation)), reliability_words(evaluation)),
+            figures=[(image_address(svg), words) for svg, words in figures],
+            reliability=(image_address(reliability_figure(evaluation)), reliability_words(evaluation)),
             curves={TITLES.get(name, name): evaluation.baselines[name] for name in _drawn_first(evaluation)},
             families=evaluation.families[:MOST_FAMILIES],
         )
@@ -87,14 +88,7 @@ def _drawn_first(evaluation: RouterEvaluation) -> list[str]:
 
 @cache
 def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("router_training"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {
+    filters: dict[str, Callable[..., Any]] = {
         "visible": visible,
         "percent": _percent,
         "points": _points,
@@ -103,12 +97,7 @@ def _environment() -> Environment:
         "usd": _usd,
         "short": short,
     }
-    return environment
-
-
-def _address(svg: str) -> str:
-    """A drawing as an image's address: nothing in it can run."""
-    return "data:image/svg+xml;base64," + base64.b64encode(svg.encode()).decode()
+    return page_environment("router_training", filters)
 
 
 def _percent(number: Estimate | float | None) -> str:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from datetime import datetime
 from functools import cache
 from typing import Any
 from urllib.parse import urlsplit
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from jinja2 import Environment
 
 from evalharness.estimates import CONFIDENCE
+from evalharness.pages import page_environment
 from gates.reports import view
 from gates.reports.agreement_view import agreement_view
 from gates.reports.figures import confidence, count, percent
@@ -29,7 +30,6 @@ from gates.reports.words import (
     truth_words,
 )
 from golden_sets.digests import short
-from golden_sets.visible_text import visible
 
 EXCERPT = 700
 """Characters of an answer that are shown at once; the rest unfolds."""
@@ -76,15 +76,7 @@ def render_html(report: ReportInput) -> str:
 
 @cache
 def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("gates.reports"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        finalize=_finalize,
-    )
-    environment.filters |= {
+    filters: dict[str, Callable[..., Any]] = {
         "count": count,
         "percent": percent,
         "metric_name": metric_name,
@@ -96,6 +88,7 @@ def _environment() -> Environment:
         "unbroken": unbroken,
         "usd": view.usd,
     }
+    environment = page_environment("gates.reports", filters)
     environment.globals |= {
         "outcome_mark": outcome_mark,
         "truth_words": truth_words,
@@ -103,11 +96,6 @@ def _environment() -> Environment:
         "open_examples": OPEN_EXAMPLES,
     }
     return environment
-
-
-def _finalize(value: Any) -> Any:
-    """Make the invisible visible in everything that is put into the page; autoescape follows."""
-    return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def unbroken(text: str) -> str:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from evalharness.pages import image_address
 from golden_sets.errors import InputError
 
 
@@ -24,7 +24,7 @@ class Figure:
     @property
     def address(self) -> str:
         """The drawing as the address of an image that holds it."""
-        return "data:image/svg+xml;base64," + base64.b64encode(self.svg.encode()).decode()
+        return image_address(self.svg)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import base64
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment
 
+from evalharness.pages import image_address, page_environment
 from golden_sets.digests import short
-from golden_sets.visible_text import visible
 from router_training.shadow.alerts import NewCluster
 from router_training.shadow.drift import QUESTIONS
 from router_training.shadow.figures import dashboard_figure, evidence_figure
@@ -35,9 +34,9 @@ def render_shadow(watch: Watch, summary: ShadowSummary, clusters: Sequence[NewCl
         .render(
             summary=summary,
             clusters=clusters,
-            evidence=_address(evidence_figure(_evidence(watch), summary)),
+            evidence=image_address(evidence_figure(_evidence(watch), summary)),
             evidence_words=_evidence_sentence(summary),
-            dashboard=_address(dashboard_figure(summary)) if summary.dashboard else None,
+            dashboard=image_address(dashboard_figure(summary)) if summary.dashboard else None,
             large=LARGE,
             large_share=LARGE_SHARE,
             excerpt=EXCERPT,
@@ -58,15 +57,7 @@ def _evidence(watch: Watch) -> dict[str, tuple[Sequence[int], Sequence[float]]]:
 
 @cache
 def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("router_training"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        finalize=_finalize,  # CSS and figures hold nothing that it would change
-    )
-    environment.filters |= {
+    filters: dict[str, Callable[..., Any]] = {
         "short": short,
         "percent": _percent,
         "points": _points,
@@ -76,17 +67,7 @@ def _environment() -> Environment:
         "day": _day,
         "chance": lambda share: f"{100 * share:.2g} %",
     }
-    return environment
-
-
-def _finalize(value: Any) -> Any:
-    """Make the invisible visible in everything that is put into the page; autoescape follows."""
-    return visible(value) if isinstance(value, str) else value
-
-
-def _address(svg: str) -> str:
-    """A drawing as an image's address: nothing in it can run."""
-    return "data:image/svg+xml;base64," + base64.b64encode(svg.encode()).decode()
+    return page_environment("router_training", filters)
 
 
 def _evidence_sentence(summary: ShadowSummary) -> str:
