@@ -12,8 +12,7 @@ from evalharness.freshness import Freshness
 from evalharness.judging.to_label import write_to_label
 from gates.decision import Decision
 from gates.gate import Measured, gate
-from gates.registry import ChannelState, Registry
-from gates.registry.history import last_promotion
+from gates.registry import Registry
 from gates.reports import ReportPaths
 from gates.reports.sections import Section
 from golden_sets.errors import InputError
@@ -25,6 +24,7 @@ from pipelines.progress import Progress
 from pipelines.promotion import mirror, promotion_obstacle
 from pipelines.promotion import promote as move_channel
 from pipelines.release_rules import is_repairable, was_exploration
+from pipelines.released import Released, promoting_decision
 from pipelines.reporting import report, report_paths
 from pipelines.workspace import Workspace
 
@@ -32,45 +32,16 @@ __all__ = ["Release", "existing_report", "release", "served_already"]
 
 
 @dataclass(frozen=True)
-class Release:
-    """What came of a release."""
+class Release(Released):
+    """What came of the release of a model."""
 
-    decision: Decision
-    reports: ReportPaths
-    state: ChannelState
-    promoted: bool
-    """Whether the channel serves the candidate now, by a passing decision."""
-    recorded: bool
-    """True when the decision was there already and nothing was spent."""
     generated: int
     judged: int
-    exposures: Mapping[str, int]
-    """How many subjects, this one among them, have recorded evidence on each set."""
-    warnings: tuple[str, ...]
 
     @property
-    def exit_code(self) -> int:
-        """By the verdict alone: 0 promote, 1 block, 3 inconclusive. ``promoted`` says whether the channel moved."""
-        return self.decision.verdict.exit_code
-
-    def to_json(self) -> dict[str, Any]:
-        """The ``--json`` document of ``relgate release``."""
-        return {
-            **self.decision.summary(),
-            "promoted": self.promoted,
-            "recorded": self.recorded,
-            "generated": self.generated,
-            "judged": self.judged,
-            "exposures": dict(self.exposures),
-            "channel": {
-                "channel": self.state.channel,
-                "stage": self.state.stage,
-                "generation": self.state.generation,
-                "serves": self.state.name,
-            },
-            "reports": self.reports.to_json(),
-            "warnings": list(self.warnings),
-        }
+    def own(self) -> dict[str, Any]:
+        """How many answers and verdicts were asked for, plain JSON data."""
+        return {"generated": self.generated, "judged": self.judged}
 
 
 async def release(
@@ -164,14 +135,13 @@ def served_already(workspace: Workspace, candidate: Candidate) -> Release | None
     registry, state = workspace.registry, workspace.current()
     if state.digest != candidate.digest:
         return None
-    move = last_promotion(state.history, candidate.digest)
-    if move is None or move.decision is None:
+    decision = promoting_decision(registry, state, candidate.digest)
+    if decision is None:
         raise InputError(
             f"'{candidate.name}' is served already, without a decision",
             where=state.where,
             do="name the version to compare it with by --incumbent",
         )
-    decision = registry.decision(move.decision)
     return Release(
         decision=decision,
         reports=existing_report(registry, decision, workspace.project.reports),

@@ -18,7 +18,6 @@ from gates.gate import Measured, gate
 from gates.registry import ChannelState, Registry
 from gates.registry.channels import PRODUCTION
 from gates.registry.channels import ROUTERS as CHANNEL
-from gates.registry.history import last_promotion
 from gates.reports import ReportPaths
 from gates.staleness import still_said
 from golden_sets.errors import InputError
@@ -27,6 +26,7 @@ from pipelines.progress import Progress
 from pipelines.promotion import promote as move_channel
 from pipelines.release import existing_report
 from pipelines.release_rules import against_another
+from pipelines.released import Released, promoting_decision
 from pipelines.reporting import report, report_paths
 from pipelines.router_measuring import NamedRouter, measure_routers, plan_for_test, routes_of
 from pipelines.router_place import RouterPlace
@@ -41,44 +41,16 @@ from router_training.router import Router
 
 
 @dataclass(frozen=True)
-class RouterRelease:
+class RouterRelease(Released):
     """What came of the release of a router."""
 
-    decision: Decision
-    reports: ReportPaths
-    state: ChannelState
-    promoted: bool
-    """Whether the channel serves the router now, by a passing decision."""
-    recorded: bool
-    """True when the decision was there already and nothing was spent."""
     share: Estimate | None
     """Share of prompts that the router sends to the flagship."""
-    exposures: Mapping[str, int]
-    """How many routers, this one among them, have recorded evidence on the frozen test."""
-    warnings: tuple[str, ...]
 
     @property
-    def exit_code(self) -> int:
-        """By the verdict alone: 0 promote, 1 block, 3 inconclusive."""
-        return self.decision.verdict.exit_code
-
-    def to_json(self) -> dict[str, Any]:
-        """The ``--json`` document of ``relgate router release``."""
-        return {
-            **self.decision.summary(),
-            "promoted": self.promoted,
-            "recorded": self.recorded,
-            "flagship_share": None if self.share is None else self.share.to_json(),
-            "exposures": dict(self.exposures),
-            "channel": {
-                "channel": self.state.channel,
-                "stage": self.state.stage,
-                "generation": self.state.generation,
-                "serves": self.state.name,
-            },
-            "reports": self.reports.to_json(),
-            "warnings": list(self.warnings),
-        }
+    def own(self) -> dict[str, Any]:
+        """The share of the flagship, plain JSON data."""
+        return {"flagship_share": None if self.share is None else self.share.to_json()}
 
 
 def incumbent_of(place: RouterPlace, named: str | None) -> NamedRouter:
@@ -196,10 +168,9 @@ def release_router(
 def _served_already(place: RouterPlace, candidate: NamedRouter) -> RouterRelease:
     """The release by which the channel came to serve a router: there is nobody to compare it with."""
     registry, state = place.registry, place.current()
-    move = last_promotion(state.history, candidate.digest)
-    if move is None or move.decision is None:
+    decision = promoting_decision(registry, state, candidate.digest)
+    if decision is None:
         raise InputError(f"'{candidate.name}' would be compared with itself", do="name another router with --incumbent")
-    decision = registry.decision(move.decision)
     evidence = registry.evidence(decision.evidence_digest)
     return RouterRelease(
         decision=decision,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Sequence
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -16,6 +16,9 @@ from gates.decision import Decision, Status, Verdict
 from gates.wording import number
 from golden_sets.documents import json_text
 from golden_sets.visible_text import visible
+
+if TYPE_CHECKING:
+    from pipelines.released import Released
 
 UNEXPECTED = 4
 INTERRUPTED = 130
@@ -104,6 +107,24 @@ def show_decision(decision: Decision, console: Console) -> None:
     console.print(found)
     for note in decision.notes:
         line(console, f"note: {note}")
+
+
+def show_release(result: Released, measured: str) -> None:
+    """A release for people: its decision, which attempt it was, and what the channel serves now.
+
+    Args:
+        result: the release.
+        measured: what was measured on the sets, in the plural.
+    """
+    console = stdout()
+    show_decision(result.decision, console)
+    told = ", ".join(f"{name} {number}" for name, number in result.exposures.items())
+    line(console, f"attempt {result.decision.attempt}; {measured} measured on each set: {told}")
+    line(console, f"report: {result.reports.html}")
+    if result.promoted:
+        line(console, f"{result.state.where} serves {result.state.name} (generation {result.state.generation})")
+    for warning in result.warnings:
+        line(console, f"warning: {warning}")
 
 
 def _more(more: Any) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -17,7 +16,7 @@ from pipelines.cli.options import (
     StoreOption,
     seconds,
 )
-from pipelines.cli.output import Json, emit, line, show_decision, stdout
+from pipelines.cli.output import Json, emit, show_release
 
 
 def release(
@@ -75,16 +74,5 @@ def release(
     if as_json:
         emit(result.to_json())
     else:
-        console = stdout()
-        show_decision(result.decision, console)
-        line(console, f"attempt {result.decision.attempt}; versions measured on each set: {_told(result.exposures)}")
-        line(console, f"report: {result.reports.html}")
-        if result.promoted:
-            line(console, f"{result.state.where} serves {result.state.name} (generation {result.state.generation})")
-        for warning in result.warnings:
-            line(console, f"warning: {warning}")
+        show_release(result, "versions")
     raise typer.Exit(result.exit_code)
-
-
-def _told(exposures: Mapping[str, int]) -> str:
-    return ", ".join(f"{name} {number}" for name, number in exposures.items())

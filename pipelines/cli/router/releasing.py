@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from pipelines.cli.options import ProjectOption, StoreOption, pairs
-from pipelines.cli.output import Json, emit, line, show_decision, stdout
+from pipelines.cli.output import Json, emit, show_release
 from pipelines.cli.router.options import (
     CacheOption,
     ColumnOption,
@@ -18,9 +18,6 @@ from pipelines.cli.router.options import (
     cache_file,
     cores,
 )
-
-if TYPE_CHECKING:
-    from pipelines.router_release import RouterRelease
 
 
 def release(
@@ -91,20 +88,5 @@ def release(
     if as_json:
         emit(result.to_json())
     else:
-        _show(result)
+        show_release(result, "routers")
     raise typer.Exit(result.exit_code)
-
-
-def _show(result: RouterRelease) -> None:
-    console = stdout()
-    show_decision(result.decision, console)
-    line(console, f"attempt {result.decision.attempt}; routers measured on each set: {_told(result)}")
-    line(console, f"report: {result.reports.html}")
-    if result.promoted:
-        line(console, f"{result.state.where} serves {result.state.name} (generation {result.state.generation})")
-    for warning in result.warnings:
-        line(console, f"warning: {warning}")
-
-
-def _told(result: RouterRelease) -> str:
-    return ", ".join(f"{name} {number}" for name, number in result.exposures.items())
