@@ -7,13 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from evalharness.candidate import Candidate
-from evalharness.event_loop import run_async
 from golden_sets.errors import InputError
 from golden_sets.reading import LoadedSet, read_set
-from pipelines.fleet import Fleet
 from pipelines.progress import Progress
 from pipelines.project import PROJECT_FILE, Project
-from pipelines.router_labels import RouterLabels, label_prompts
+from pipelines.router_labels import RouterLabels, labels_of_project
 from pipelines.workspace import Workspace
 from router_training.combining import combined
 from router_training.contamination import overlap, refuse_overlap
@@ -96,7 +94,8 @@ def labelled(source: Source, project: Project | None, progress: Progress) -> Lab
         small, flagship = _candidates(source, project)
         models = Models(small.digest, flagship.digest)
         if not source.data or source.sets:
-            found = labelled_by(project, _asked(source, project, small, flagship, progress), small, flagship)
+            answers = labels_of_project(Workspace.open(project), small, flagship, _sets(source, project), progress)
+            found = labelled_by(project, answers, small, flagship)
             models, generated, judged = found.models, found.generated, found.judged
             parts.append(found.pairs)
             notes += found.notes
@@ -153,13 +152,3 @@ def _candidates(source: Source, project: Project) -> tuple[Candidate, Candidate]
 
 def _sets(source: Source, project: Project) -> tuple[LoadedSet, ...]:
     return tuple(read_set(card) for card in source.sets) if source.sets else project.routing_sets
-
-
-def _asked(source: Source, project: Project, small: Candidate, flagship: Candidate, progress: Progress) -> RouterLabels:
-    workspace, sets = Workspace.open(project), _sets(source, project)
-
-    async def go() -> RouterLabels:
-        async with Fleet(project.logs) as fleet:
-            return await label_prompts(workspace, small, flagship, sets, fleet=fleet, progress=progress)
-
-    return run_async(go())

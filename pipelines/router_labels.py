@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from evalharness.allocating import stratified
 from evalharness.candidate import Candidate
 from evalharness.drawing import PromptId
+from evalharness.event_loop import run_async
 from evalharness.evidence import Calibration
 from evalharness.outcomes import OutcomeTable
 from evalharness.plan import Plan, PlannedSet
@@ -92,6 +93,23 @@ async def label_prompts(
         judged=after["judgments"] - before["judgments"],
         warnings=tuple(warnings),
     )
+
+
+def labels_of_project(
+    workspace: Workspace, small: Candidate, flagship: Candidate, sets: Sequence[LoadedSet], progress: Progress
+) -> RouterLabels:
+    """The same with models of its own, which are stopped at the end.
+
+    Raises:
+        InputError: as `label_prompts`.
+        InfrastructureError: as `label_prompts`.
+    """
+
+    async def label() -> RouterLabels:
+        async with Fleet(workspace.project.logs) as fleet:
+            return await label_prompts(workspace, small, flagship, sets, fleet=fleet, progress=progress)
+
+    return run_async(label())
 
 
 def _check(project: Project, small: Candidate, flagship: Candidate, sets: Sequence[LoadedSet]) -> None:

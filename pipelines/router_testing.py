@@ -9,13 +9,11 @@ from pathlib import Path
 import numpy as np
 
 from evalharness.candidate import Candidate
-from evalharness.event_loop import run_async
 from golden_sets.digests import short
 from golden_sets.errors import InputError
-from pipelines.fleet import Fleet
 from pipelines.progress import Progress
 from pipelines.project import Project
-from pipelines.router_labels import RouterLabels, label_prompts
+from pipelines.router_labels import RouterLabels, labels_of_project
 from pipelines.router_place import RouterPlace
 from router_training.assessing import assess
 from router_training.embedding.cache import EmbeddingCache
@@ -98,13 +96,7 @@ def _of_models(place: RouterPlace, router: Router, progress: Progress) -> tuple[
         raise InputError("there are no labelled prompts", do="name the files the router was trained on with --data")
     workspace = place.workspace
     small, flagship = (_model(workspace.project, router, role) for role in ("small", "flagship"))
-    sets = workspace.project.routing_sets
-
-    async def label() -> RouterLabels:
-        async with Fleet(workspace.project.logs) as fleet:
-            return await label_prompts(workspace, small, flagship, sets, fleet=fleet, progress=progress)
-
-    labels = run_async(label())
+    labels = labels_of_project(workspace, small, flagship, workspace.project.routing_sets, progress)
     for warning in (*labels.warnings, *labels.labelled.notes()):
         progress.say(f"  {warning}")
     return test_of_answers(workspace.project, router, labels)
