@@ -14,10 +14,11 @@ from evalharness.event_loop import run_async
 from gates.decision import CheckResult, Status, Verdict
 from golden_sets.documents import json_text, write_whole
 from golden_sets.errors import InputError
-from pipelines.demo_router import DemoRouter, demo_router
+from pipelines.demo_router import FIRST, DemoRouter, demo_router
 from pipelines.fleet import Fleet
 from pipelines.progress import Progress
 from pipelines.project import PROJECT_FILE, Project
+from pipelines.promotion import serve_first
 from pipelines.release import Release, release
 from pipelines.scaffold import scaffold
 from pipelines.workspace import Workspace
@@ -109,16 +110,8 @@ async def _releases(directory: Path, progress: Progress) -> tuple[list[tuple[str
         scaffold(directory, [INCUMBENT, *EXPECTED, SMALL], name="demo", data=".")
     workspace = Workspace.open(Project.load(directory))
     incumbent = workspace.project.candidate(INCUMBENT)
-    if workspace.current().generation == 0:
-        digest = workspace.registry.register_candidate(incumbent)
-        workspace.registry.promote(
-            workspace.project.file.channel,
-            workspace.project.file.stage,
-            digest,
-            decision_digest=None,
-            expected_generation=0,
-            reason="the demo starts with this version in production",
-        )
+    file = workspace.project.file
+    if serve_first(workspace.registry, file.channel, file.stage, incumbent, reason=FIRST):
         progress.say(f"{INCUMBENT} serves production")
     releases = []
     async with Fleet(workspace.project.logs) as fleet:

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from evalharness.candidate import Candidate
-from gates.decision import Verdict
+from gates.decision import Status, Verdict
+from gates.registry.channels import PRODUCTION
 from golden_sets.reading import LoadedSet
 from pipelines.fleet import Fleet
 from pipelines.progress import Progress
+from pipelines.promotion import serve_first
 from pipelines.router_data import Source, labelled_by
 from pipelines.router_labels import label_prompts
 from pipelines.router_measuring import NamedRouter
@@ -31,6 +32,8 @@ from router_training.shadow.store import ShadowStore, locked
 from router_training.shadow.watching import ShadowSettings, Watch
 
 NAME = "router-v1"
+FIRST = "the demo starts with this version in production"
+"""Why a channel begins with a version that was never compared."""
 TRAFFIC = "traffic.jsonl"
 SAMPLE = 0.2
 """Share of small-routed requests that are replayed: more than in production, because the log is short."""
@@ -70,7 +73,7 @@ class DemoRouter:
         return {
             "name": NAME,
             "verdict": self.release.decision.verdict.value,
-            "passed_checks": self.release.decision.summary()["passed_checks"],
+            "passed_checks": self.release.decision.ids(Status.PASS),
             "operating_point": self.router.manifest.operating_point.to_json(),
             "apgr": self.evaluation.to_json()["apgr"],
             "report": str(self.release.reports.html),
@@ -89,7 +92,7 @@ async def demo_router(workspace: Workspace, *, fleet: Fleet, progress: Progress)
     """
     project = workspace.project
     small, flagship = project.candidate(project.router.small), project.candidate(project.router.flagship)
-    _serve_small(workspace, small)
+    serve_first(workspace.registry, "small", PRODUCTION, small, reason=FIRST)
     progress.say(f"labelling prompts for a router between {small.name} and {flagship.name}")
     sets: tuple[LoadedSet, ...] = project.routing_sets
     labels = await label_prompts(workspace, small, flagship, sets, fleet=fleet, progress=progress)
@@ -115,17 +118,6 @@ async def demo_router(workspace: Workspace, *, fleet: Fleet, progress: Progress)
     progress.say("watching its traffic, in which a task family turns up that it never saw")
     shadow, page = await _watched(workspace, router, fleet, progress)
     return DemoRouter(router, training, evaluation, released, shadow, page)
-
-
-def _serve_small(workspace: Workspace, small: Candidate) -> None:
-    """The small model serves its channel, as a team's first version would."""
-    registry, stage = workspace.registry, "production"
-    state = registry.channel("small", stage)
-    if state.generation:
-        return
-    digest = registry.register_candidate(small)
-    reason = "the demo starts with this version in production"
-    registry.promote("small", stage, digest, decision_digest=None, expected_generation=0, reason=reason)
 
 
 async def _watched(workspace: Workspace, router: Router, fleet: Fleet, progress: Progress) -> tuple[ShadowRun, Path]:

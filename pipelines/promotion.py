@@ -89,6 +89,19 @@ def promote(registry: Registry, decision: Decision, before: ChannelState, *, wan
     return Promotion(state, promoted=True, moved=True, warnings=outdated_routers(registry, state))
 
 
+def serve_first(registry: Registry, channel: str, stage: str, candidate: Candidate, *, reason: str) -> bool:
+    """Let a stage that never served anything begin with a version, without a decision.
+
+    Returns:
+        Whether it began now; False where it has a history.
+    """
+    if registry.channel(channel, stage).generation:
+        return False
+    digest = registry.register_candidate(candidate)
+    registry.promote(channel, stage, digest, decision_digest=None, expected_generation=0, reason=reason)
+    return True
+
+
 def mirror(
     project: Project,
     candidate: Candidate,
