@@ -8,23 +8,16 @@ from typing import Any
 
 import numpy as np
 
-from golden_sets.digests import digest_json
 from pipelines.progress import Progress
 from pipelines.router_measuring import NamedRouter
 from pipelines.router_place import RouterPlace
 from pipelines.router_release import RouterRelease, incumbent_of, release_router
-from router_training.embedding.embedder import Embedder
-from router_training.embedding.export import FILES, export_encoder
-from router_training.features import features
 from router_training.frozen_test import FrozenTest
-from router_training.heads.fitting import fit_head
-from router_training.learnt import CENTROIDS
-from router_training.novelty import clusters
 from router_training.pairs import Pairs
-from router_training.records import Curve, Novelty, OperatingPoint, RouterManifest
-from router_training.reference import Reference
+from router_training.records import Curve, RouterManifest
 from router_training.router import Router
-from router_training.router_files import CLUSTERS, HEAD, to_bytes, write_router
+from router_training.router_files import write_router
+from tests.support.routers import write_ridge_router
 
 POLICY = """\
 name: router
@@ -38,7 +31,6 @@ checks:
   - {id: jump, metric: flagship_share, test: non_inferiority, margin: 0.1}
   - {id: routing-time, metric: routing_s, quantile: 0.99, test: ceiling, threshold: 5}
 """
-CHEAP = ("log_words",)
 LONG = 20
 """Words from which a prompt is hard."""
 
@@ -67,43 +59,8 @@ def scored(n: int = 800, *, hard: float = 0.0, seed: int = 5) -> Pairs:
 
 def write_router_by_length(out: Path) -> RouterManifest:
     """Write a real router of one encoder layer that has learnt that long prompts are hard, and nothing else."""
-    pairs = scored(200, seed=1)
-    work = out.parent / f"{out.name}-encoder"
-    pin = export_encoder(work, precision="int8", layers=1, max_tokens=64)
-    vectors = Embedder.load(work, pin).embed(pairs.prompts)
-    head = fit_head("ridge", features(pairs.prompts, vectors, CHEAP), pairs, penalty=10.0)
-    state, nothing = head.state(), digest_json([])
-    manifest = RouterManifest(
-        encoder=pin,
-        files={},
-        features=CHEAP,
-        head=state.kind,
-        head_settings=state.settings,
-        p_hard=Curve(x=(-1.0, 2.0), y=(0.0, 1.0)),
-        delta=Curve(x=(-1.0, 2.0), y=(-1.0, 1.0)),
-        operating_point=OperatingPoint(
-            threshold=0.5,
-            band_high=0.5,
-            max_loss=0.02,
-            confidence=0.95,
-            loss=0.0,
-            loss_high=0.02,
-            flagship_share=0.5,
-            n=100,
-            method="set by hand",
-        ),
-        novelty=Novelty(max_distance=2.0, max_tokens=10_000, max_characters=100_000, scripts=("LATIN",)),
-        training_data=nothing,
-        calibration_data=nothing,
-        test_data=nothing,
-    )
-    reference = Reference.sampled(vectors, np.full(len(pairs), 0.5), seed=0).tensors()
-    files: dict[str, bytes | Path] = {
-        **{name: work / name for name in FILES},
-        HEAD: to_bytes(dict(state.tensors)),
-        CLUSTERS: to_bytes({CENTROIDS: clusters(vectors, seed=0), **reference}),
-    }
-    return write_router(out, manifest, files)
+    curves = {"p_hard": Curve(x=(-1.0, 2.0), y=(0.0, 1.0)), "delta": Curve(x=(-1.0, 2.0), y=(-1.0, 1.0))}
+    return write_ridge_router(out, scored(200, seed=1), band_high=0.5, **curves)
 
 
 @dataclass(frozen=True)
