@@ -59,8 +59,8 @@ def scored(n: int = 800, *, hard: float = 0.0, seed: int = 5) -> Pairs:
 
 def write_router_by_length(out: Path) -> RouterManifest:
     """Write a real router of one encoder layer that has learnt that long prompts are hard, and nothing else."""
-    curves = {"p_hard": Curve(x=(-1.0, 2.0), y=(0.0, 1.0)), "delta": Curve(x=(-1.0, 2.0), y=(-1.0, 1.0))}
-    return write_ridge_router(out, scored(200, seed=1), band_high=0.5, **curves)
+    p_hard, delta = Curve(x=(-1.0, 2.0), y=(0.0, 1.0)), Curve(x=(-1.0, 2.0), y=(-1.0, 1.0))
+    return write_ridge_router(out, scored(200, seed=1), band_high=0.5, p_hard=p_hard, delta=delta)
 
 
 @dataclass(frozen=True)

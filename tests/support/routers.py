@@ -27,8 +27,10 @@ def write_small_router(out: Path, *, layers: int = 1, max_tokens: int = 64) -> R
     prompts = [f"{'please ' * (n % 40)}count the {word}s" for n, word in enumerate(["cow", "hen", "sheep", "pig"] * 25)]
     small = np.array([1.0 if n % 40 < 20 else 0.0 for n in range(100)])
     pairs = Pairs(tuple(prompts), tuple(map(str, range(100))), small, np.ones(100), np.arange(100))
-    curves = {"p_hard": Curve(x=(-1.0, 2.0), y=(0.01, 0.99)), "delta": Curve(x=(-1.0, 2.0), y=(0.0, 1.0))}
-    return write_ridge_router(out, pairs, layers=layers, max_tokens=max_tokens, band_high=0.6, **curves)
+    p_hard, delta = Curve(x=(-1.0, 2.0), y=(0.01, 0.99)), Curve(x=(-1.0, 2.0), y=(0.0, 1.0))
+    return write_ridge_router(
+        out, pairs, layers=layers, max_tokens=max_tokens, band_high=0.6, p_hard=p_hard, delta=delta
+    )
 
 
 def write_ridge_router(
