@@ -15,8 +15,8 @@ from sqlalchemy import Connection, select
 
 from evalharness.plan import Plan
 from gates.registry import ledger
-from gates.registry.ledger import Event
 from gates.registry.tables import LEDGER
+from gates.verifier.events import Event
 from golden_sets.digests import Digest
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from gates.registry.ledger import Event
+from gates.verifier.events import Event
 from golden_sets.digests import Digest
 
 MoveKind = Literal["seed", "promote", "rollback"]

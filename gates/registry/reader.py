@@ -14,10 +14,10 @@ from gates.registry import attempts, channels, ledger
 from gates.registry.attempts import Attempt
 from gates.registry.blobs import get_blob, has_blob
 from gates.registry.channels import CHANNEL_NAMES, STAGES, ChannelState
-from gates.registry.ledger import Checkpoint, Event
 from gates.registry.transactions import prepare, reading
 from gates.registry.verification import Verification, verify
 from gates.registry.versions import Version, read_version, resolve
+from gates.verifier.events import Checkpoint, Event
 from golden_sets.digests import Digest, short
 from golden_sets.errors import InputError
 from golden_sets.records import Record

@@ -15,11 +15,12 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, select
 
-from gates.registry import ledger, merkle
+from gates.registry import ledger
 from gates.registry.attempts import Attempt
 from gates.registry.blobs import blob_digests, damaged_blobs, get_blob
-from gates.registry.ledger import Checkpoint, Event
 from gates.registry.tables import CHANNELS, LEDGER_HEAD, LEDGER_NODES, LEDGER_TERMS, missing_triggers
+from gates.verifier import events, merkle
+from gates.verifier.events import Checkpoint, Event
 from golden_sets.digests import Digest, canonical_json, short
 
 _BLOBS_NAMED_BY = {
@@ -92,7 +93,7 @@ class _Replay:
         self.nodes.update(completed)
         self.size += 1
         if event is not None:
-            self.terms.update((f, v, row.position) for f, v in ledger.event_terms(event))
+            self.terms.update((f, v, row.position) for f, v in events.event_terms(event))
             self._apply(event)
 
     def _apply(self, event: Event) -> None:
@@ -106,7 +107,7 @@ class _Replay:
                 self._move(event)
             elif event.type == "attempted":
                 self._count(event)
-            elif event.type not in ledger.EVENT_TYPES:
+            elif event.type not in events.EVENT_TYPES:
                 self.problems.append(f"event {event.position} has the unknown type '{event.type}'")
         except (KeyError, TypeError) as error:
             self.problems.append(f"event {event.position} ({event.type}) lacks {error}")

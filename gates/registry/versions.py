@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 
 from gates.registry import channels, ledger
 from gates.registry.blobs import get_blob
-from gates.registry.ledger import Event
+from gates.verifier.events import EVENT_TYPES, Event
 from golden_sets.digests import Digest, short
 from golden_sets.errors import InputError
 
@@ -112,7 +112,7 @@ def resolve(connection: Connection, reference: str) -> Digest:
 
 def read_version(connection: Connection, digest: Digest) -> Version:
     """Everything about a registered version."""
-    events = ledger.find_events(connection, ledger.EVENT_TYPES, {"subject": digest})
+    events = ledger.find_events(connection, EVENT_TYPES, {"subject": digest})
     registered = next(event for event in reversed(events) if event.type == "registered")
     names = dict.fromkeys(str(e.payload["name"]) for e in events if e.type in ("registered", "named"))
     return Version(

@@ -9,8 +9,9 @@ import pytest
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import DBAPIError
 
-from gates.registry import Checkpoint, Registry, merkle
+from gates.registry import Checkpoint, Registry
 from gates.registry.tables import missing_triggers
+from gates.verifier import merkle
 from golden_sets.digests import digest_bytes
 from golden_sets.errors import InfrastructureError, InputError
 

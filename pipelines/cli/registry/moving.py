@@ -1,4 +1,4 @@
-"""``relgate registry``: what was recorded, what is served, and moving it by hand."""
+"""``relgate registry promote|rollback``: moving a channel by hand."""
 
 from __future__ import annotations
 
@@ -10,106 +10,16 @@ import typer
 from golden_sets.digests import Digest
 from golden_sets.errors import InputError
 from pipelines.cli.options import ProjectOption, StoreOption
-from pipelines.cli.output import Json, emit, line, stdout, table
+from pipelines.cli.output import Json, emit
+from pipelines.cli.registry.common import ChannelOption, StageOption, open_workspace
 
 if TYPE_CHECKING:
     from gates.registry import ChannelState
     from pipelines.workspace import Workspace
 
-app = typer.Typer(help="Versions, decisions and channels: list, show, log, promote, roll back.", no_args_is_help=True)
-
-ChannelOption = Annotated[
-    str | None, typer.Option("--channel", help="Channel; default: the project's.", show_default=False)
-]
-StageOption = Annotated[str | None, typer.Option("--stage", help="Stage; default: the project's.", show_default=False)]
 Reason = Annotated[str, typer.Option("--reason", help="Why, for the log.", show_default=False)]
 
 
-def _open(project: Path, store: str | None) -> Workspace:
-    from pipelines.project import Project
-    from pipelines.workspace import Workspace
-
-    return Workspace.open(Project.load(project, store=store))
-
-
-@app.command("list")
-def list_(*, project: ProjectOption = Path(), store: StoreOption = None, as_json: Json = False) -> None:
-    """List registered versions, newest first, and where they are served."""
-    registry = _open(project, store).registry
-    versions, channels = registry.versions(), registry.channels()
-    if as_json:
-        emit(
-            {
-                "versions": [
-                    {
-                        "name": v.name,
-                        "digest": v.digest,
-                        "kind": v.kind,
-                        "registered_at": v.registered_at,
-                        "serves": list(v.serves),
-                    }
-                    for v in versions
-                ],
-                "channels": [c.to_json() for c in channels],
-            }
-        )
-        return
-    rows = [(v.name, v.kind, v.digest[7:19], v.registered_at, ", ".join(v.serves)) for v in versions]
-    stdout().print(table(None, ("name", "kind", "digest", "registered", "serves"), rows))
-
-
-@app.command()
-def show(
-    version: Annotated[str, typer.Argument(help="Name, digest or its beginning.", show_default=False)],
-    *,
-    project: ProjectOption = Path(),
-    store: StoreOption = None,
-    as_json: Json = False,
-) -> None:
-    """Show one version: manifest, where it is served, and everything the log says about it."""
-    found = _open(project, store).registry.show(version)
-    if as_json:
-        emit(found.to_json())
-        return
-    console = stdout()
-    line(console, f"{found.name}  {found.digest}")
-    line(console, f"serves: {', '.join(found.serves) or 'nowhere'}")
-    rows = [(str(e.position), e.time, e.type, e.actor, _about(e.payload)) for e in found.events]
-    console.print(table(None, ("#", "time", "event", "actor", "about"), rows))
-
-
-@app.command()
-def log(
-    *,
-    limit: Annotated[int | None, typer.Option(min=1, help="Only the last events.", show_default=False)] = None,
-    project: ProjectOption = Path(),
-    store: StoreOption = None,
-    as_json: Json = False,
-) -> None:
-    """Print the append-only event log, oldest first."""
-    events = _open(project, store).registry.log(limit)
-    if as_json:
-        emit({"events": [e.to_json() for e in events]})
-        return
-    rows = [(str(e.position), e.time, e.type, e.actor, _about(e.payload)) for e in events]
-    stdout().print(table(None, ("#", "time", "event", "actor", "about"), rows))
-
-
-@app.command()
-def verify(*, project: ProjectOption = Path(), store: StoreOption = None, as_json: Json = False) -> None:
-    """Recompute the whole log from its rows: exit 0 when nothing was changed, 1 otherwise."""
-    found = _open(project, store).registry.verify()
-    problems = [str(p) for p in found.problems]
-    if as_json:
-        emit({"ok": not problems, "size": found.size, "root": found.root, "problems": problems})
-    else:
-        for problem in problems:
-            print(problem)
-        print(f"{found.size} events, root {found.root}: {'not as recorded' if problems else 'nothing was changed'}")
-    raise typer.Exit(1 if problems else 0)
-
-
-@app.command()
 def promote(
     version: Annotated[str, typer.Argument(help="Name of a candidate or of a version.", show_default=False)],
     *,
@@ -131,7 +41,7 @@ def promote(
 
     A version from which the channel was rolled back after the decision needs a reason.
     """
-    workspace = _open(project, store)
+    workspace = open_workspace(project, store)
     registry, file = workspace.registry, workspace.project.file
     before = registry.channel(channel or file.channel, stage or file.stage)
     if seed:
@@ -152,7 +62,6 @@ def promote(
     _moved(workspace, state, as_json=as_json)
 
 
-@app.command()
 def rollback(
     version: Annotated[
         str | None, typer.Argument(help="Version to go back to; default: the one before.", show_default=False)
@@ -170,7 +79,7 @@ def rollback(
     Without a version it goes back one promotion; once more, one further. A router goes back only if its files are
     whole; that it was measured with other models than are served is told, and forbids nothing.
     """
-    workspace = _open(project, store)
+    workspace = open_workspace(project, store)
     registry, file = workspace.registry, workspace.project.file
     before = registry.channel(channel or file.channel, stage or file.stage)
     digest = registry.resolve(version) if version is not None else _previous(before)
@@ -237,10 +146,3 @@ def _require_whole_router(workspace: Workspace, digest: Digest) -> bool:
 
     RouterArchive.of(workspace.project.data).load(digest, version.name)
     return True
-
-
-def _about(payload: object) -> str:
-    if not isinstance(payload, dict):
-        return ""
-    wanted = ("name", "verdict", "channel", "stage", "reason", "version", "lineage", "number")
-    return "  ".join(f"{key}={payload[key]}" for key in wanted if payload.get(key))

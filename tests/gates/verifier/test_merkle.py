@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gates.registry import merkle
+from gates.verifier import merkle
 
 # The reference leaves, roots and proofs of github.com/transparency-dev/merkle (testonly/reference data, Apache-2.0),
 # first published with google/certificate-transparency's merkle_tree_test.cc.

@@ -1,0 +1,1 @@
+"""The verifier: what a reader must trust to check a release; it needs no database."""

@@ -1,0 +1,123 @@
+"""Events of the log and its checkpoints, as plain data: what the verifier reads, wherever they come from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from gates.verifier import merkle
+from golden_sets.digests import Digest, canonical_json
+from golden_sets.errors import InputError
+
+EVENT_TYPES = (
+    "registered",
+    "named",
+    "policy_recorded",
+    "planned",
+    "evaluated",
+    "decided",
+    "promoted",
+    "rolled_back",
+    "attempted",
+    "key_enrolled",
+    "key_revoked",
+    "policy_pinned",
+    "signed",
+    "waived",
+    "expired",
+)
+"""What can happen. Later types are added at the end; a type's meaning never changes."""
+
+TERMS = (
+    "subject",
+    "name",
+    "decision",
+    "evidence",
+    "policy",
+    "plan",
+    "lineage",
+    "channel",
+    "outcomes",
+    "key",
+    "nonce",
+    "envelope",
+)
+"""Payload fields by which events can be found."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One line of the ledger."""
+
+    position: int
+    """Place in the log, from 0; the order of events is this, never the clock's."""
+    time: str
+    """UTC, ISO 8601, as the writer's clock said."""
+    type: str
+    """One of ``EVENT_TYPES``."""
+    actor: str
+    """Who did it."""
+    payload: Mapping[str, Any]
+    """What happened, plain JSON data."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON data, the form that the leaf is made from."""
+        return {
+            "position": self.position,
+            "time": self.time,
+            "type": self.type,
+            "actor": self.actor,
+            "payload": dict(self.payload),
+        }
+
+    @property
+    def leaf_hash(self) -> bytes:
+        """Hash of the event as a leaf of the log."""
+        return merkle.leaf_hash(canonical_json(self.to_json()))
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """The log's size and root at one moment: kept elsewhere, it shows later that nothing before it was changed."""
+
+    size: int
+    """Number of events."""
+    root: Digest
+    """Root of the Merkle tree over them, ``sha256:<hex>``."""
+    time: str
+    """UTC, ISO 8601, when the checkpoint was taken."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON data, the form of a checkpoint file."""
+        return {"size": self.size, "root": self.root, "time": self.time}
+
+    @classmethod
+    def from_json(cls, data: Any, *, where: str | None = None) -> Checkpoint:
+        """Read the form that :meth:`to_json` makes.
+
+        Raises:
+            InputError: not a checkpoint.
+        """
+        if (
+            not isinstance(data, dict)
+            or set(data) != {"size", "root", "time"}
+            or type(data["size"]) is not int
+            or data["size"] < 0
+            or not all(isinstance(data[key], str) for key in ("root", "time"))
+        ):
+            raise InputError(
+                "not a checkpoint", where=where, do='it holds {"size": events, "root": "sha256:...", "time": "..."}'
+            )
+        return cls(size=data["size"], root=data["root"], time=data["time"])
+
+
+def event_terms(event: Event) -> list[tuple[str, str]]:
+    """The terms by which an event can be found."""
+    return [(field, str(event.payload[field])) for field in TERMS if event.payload.get(field) is not None]
+
+
+def utc_now() -> str:
+    """Now in UTC, ISO 8601 with microseconds."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

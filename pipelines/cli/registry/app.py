@@ -1,0 +1,18 @@
+"""The commands of ``relgate registry``."""
+
+from __future__ import annotations
+
+import typer
+
+from pipelines.cli.registry import moving, reading, verifying
+
+app = typer.Typer(
+    help="Versions, decisions, signatures and channels: list, show, sign, promote, roll back, prove.",
+    no_args_is_help=True,
+)
+app.command("list")(reading.list_)
+app.command("show")(reading.show)
+app.command("log")(reading.log)
+app.command("verify")(verifying.verify)
+app.command("promote")(moving.promote)
+app.command("rollback")(moving.rollback)
