@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
-from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
+from pydantic import Field
 
 from golden_sets.digests import Digest
-from golden_sets.records import Record, SetKind
+from golden_sets.records import GrownRecord, Record, SetKind
 
 Route = Literal["small", "flagship"]
 """The two models a router chooses from."""
@@ -124,8 +124,10 @@ class Look(Record):
     """Checks that stopped at this look, and why."""
 
 
-class Evidence(Record):
+class Evidence(GrownRecord):
     """What was measured for one subject, and everything needed to check it."""
+
+    grown: ClassVar[tuple[str, ...]] = ("routes",)
 
     subject_name: str
     """Name of the subject."""
@@ -168,8 +170,3 @@ class Evidence(Record):
     """An interval for every metric and cell."""
     provenance: Provenance
     """Where the numbers were made."""
-
-    @model_serializer(mode="wrap")
-    def _without_routes(self, written: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        found: dict[str, Any] = written(self)
-        return {name: value for name, value in found.items() if name != "routes" or value is not None}

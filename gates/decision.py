@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
 from evalharness.evidence import Estimate
 from golden_sets.digests import Digest
-from golden_sets.records import Record
+from golden_sets.records import GrownRecord, Record
 
 
 class Status(StrEnum):
@@ -90,8 +90,10 @@ class CheckResult(Record):
     """How many looks were planned."""
 
 
-class Decision(Record):
+class Decision(GrownRecord):
     """The verdict on one subject under one policy with one body of evidence."""
+
+    grown: ClassVar[tuple[str, ...]] = ("refusals",)
 
     verdict: Verdict
     """Promote, block or inconclusive."""
@@ -133,6 +135,8 @@ class Decision(Record):
     """True where the primary check's bound lies above the incumbent."""
     checks: tuple[CheckResult, ...]
     """Every check in every cell."""
+    refusals: tuple[str, ...] = ()
+    """Why this evidence cannot be promoted on, whatever its checks say: no waiver lifts these."""
     notes: tuple[str, ...] = ()
     """Whatever else a reader must know (unplanned evidence, excluded client errors...)."""
 

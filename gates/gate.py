@@ -86,7 +86,8 @@ def gate(
         checks = _at_once(policy, joined, where or {})
     must_plan = policy.require_plan if policy.require_plan is not None else require_plan
     refusals = _refusals(joined, unplanned=unplanned, must_plan=must_plan)
-    verdict, reason = _verdict(checks, refusals, stale(evidence, serving))
+    outdated = stale(evidence, serving)
+    verdict, reason = _verdict(checks, refusals, outdated)
     return Decision(
         verdict=verdict,
         reason=reason,
@@ -108,6 +109,7 @@ def gate(
         primary=policy.primary,
         superior=_superior(checks, policy),
         checks=tuple(checks),
+        refusals=(*refusals, *(() if outdated is None else (outdated,))),
         notes=(*_notes(joined, unplanned), *unchecked(evidence, serving)),
     )
 

@@ -7,12 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from evalharness.metrics import METRICS, MetricSpec
-from golden_sets.records import Record, SetKind
+from gates.promotion_rules import PromotionRules, Role
+from golden_sets.records import GrownRecord, Record, SetKind
 from golden_sets.yaml_files import read_yaml
 
 AttemptRule = Literal["constant", "spend"]
@@ -137,8 +138,10 @@ class Check(Record):
         return self
 
 
-class Policy(Record):
+class Policy(GrownRecord):
     """Which checks a release must pass. Only name, version, alpha, primary and checks are needed."""
+
+    grown: ClassVar[tuple[str, ...]] = ("promotion",)
 
     name: str = Field(min_length=1)
     """Name of the policy."""
@@ -169,6 +172,8 @@ class Policy(Record):
     a lineage together."""
     anchor: str | None = None
     """Name or digest of the fixed version that checks ``against: anchor`` compare with."""
+    promotion: PromotionRules | None = None
+    """Who must sign and what must be true before a version moves; none: a passing decision is enough."""
 
     @field_validator("version", mode="before")
     @classmethod
@@ -191,6 +196,21 @@ class Policy(Record):
                 else "an anchor is named, but no check is 'against: anchor'"
             )
         return self
+
+    def may_waive(self, check: Check, person: str) -> bool:
+        """Whether a person may lift a check: whoever its ``owner`` names, as a person or as a role.
+
+        A check whose owner is neither belongs to the safety reviewers where it is one of safety, else to the ML owners.
+        """
+        rules = self.promotion
+        if rules is None or not check.waivable:
+            return False
+        people = {p for named in rules.roles.values() for p in named}
+        if check.owner in people:
+            return person == check.owner
+        default: Role = "safety-reviewer" if check.is_safety else "ml-owner"
+        named = [role for role in rules.roles if role == check.owner]
+        return rules.holds(person, named[0] if named else default)
 
     def alpha_of(self, attempt: int) -> float:
         """The one-sided error rate of every check in attempt 1, 2, ... of a lineage on the same sets.

@@ -5,9 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from enum import StrEnum
 from functools import cached_property
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from golden_sets.digests import Digest, digest_json
 
@@ -35,6 +43,22 @@ class Record(BaseModel):
         for name in [n for n in copied.__dict__ if n not in type(self).model_fields]:
             del copied.__dict__[name]
         return copied
+
+
+class GrownRecord(Record):
+    """A record that got fields after the first ones were written: older ones keep their digests.
+
+    The fields named in ``grown`` are written, and hashed, only where they differ from their defaults.
+    """
+
+    grown: ClassVar[tuple[str, ...]] = ()
+
+    @model_serializer(mode="wrap")
+    def _without_defaults(self, written: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        found: dict[str, Any] = written(self)
+        fields = type(self).model_fields
+        unsaid = {n for n in self.grown if getattr(self, n) == fields[n].get_default(call_default_factory=True)}
+        return {name: value for name, value in found.items() if name not in unsaid}
 
 
 class SetKind(StrEnum):
