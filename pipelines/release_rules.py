@@ -8,8 +8,8 @@ from evalharness.evidence import Evidence
 from evalharness.metrics import METRICS
 from gates.decision import CheckResult, Decision, Status, Verdict
 from gates.registry import ChannelState, Event
-from gates.registry.channels import allowed_incumbents
 from gates.registry.history import last_withdrawal
+from gates.verifier.promotion import allowed_incumbents
 from golden_sets.digests import Digest, short
 from golden_sets.errors import InputError
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import TypeVar
 
 from sqlalchemy import Connection, insert, select
 
 from gates.registry.tables import BLOBS
-from golden_sets.digests import Digest, canonical_json, digest_bytes
+from golden_sets.digests import Digest, canonical_json, digest_bytes, short
 from golden_sets.errors import InfrastructureError, InputError
 from golden_sets.records import Record
+
+RecordType = TypeVar("RecordType", bound=Record)
 
 JSON = "application/json"
 PARQUET = "application/vnd.apache.parquet"
@@ -53,6 +56,18 @@ def get_blob(connection: Connection, digest: Digest) -> bytes:
             do="run relgate registry verify and restore the database from a backup",
         )
     return bytes(data)
+
+
+def read_record(connection: Connection, digest: Digest, type_: type[RecordType]) -> RecordType:
+    """The record behind a digest.
+
+    Raises:
+        InputError: not there, or another type of record.
+    """
+    try:
+        return type_.model_validate_json(get_blob(connection, digest))
+    except ValueError as error:
+        raise InputError(f"{short(digest)} is not a record of type {type_.__name__}") from error
 
 
 def has_blob(connection: Connection, digest: Digest) -> bool:

@@ -12,11 +12,11 @@ from typing import Any
 
 from sqlalchemy import Connection, insert, select, update
 
-from gates.decision import Decision, Verdict
 from gates.registry import ledger
-from gates.registry.blobs import get_blob
+from gates.registry.acts import case_of, load_authority
 from gates.registry.history import Move, moves
 from gates.registry.tables import CHANNELS
+from gates.verifier.promotion import Case, Ground, counted, refusals
 from golden_sets.digests import Digest, short
 from golden_sets.errors import InputError
 
@@ -81,15 +81,6 @@ def serving(connection: Connection, digest: Digest) -> tuple[str, ...]:
     return tuple(sorted(f"{row.channel}/{row.stage}" for row in rows))
 
 
-def allowed_incumbents(served: Digest | None, production: Digest | None) -> frozenset[Digest | None]:
-    """Whom a version must have been compared with to be promoted to a stage.
-
-    That is what the stage serves, or what production serves; a stage that serves nothing is measured against
-    production, and a channel that serves nothing against nothing (None).
-    """
-    return frozenset({served, production} - {None} or {None})
-
-
 def require_known(channel: str, stage: str) -> None:
     """Check the names of channel and stage.
 
@@ -119,17 +110,49 @@ def promote(
             against what is served now, or a seed where one is needed.
     """
     _require_kind(connection, state, digest, name)
+    payload = {**_payload(state, digest, name, reason), "decision": decision_digest, "seed": decision_digest is None}
+    moment = None
     if decision_digest is None:
         _require_seed_allowed(connection, state, digest, reason)
     else:
-        _require_passing(connection, state, digest, name, decision_digest)
+        case = case_of_move(connection, state, digest, name, decision_digest)
+        _require_allowed(case)
+        moment = case.now
+        if rests := counted(case):
+            payload["sanctions"] = [given.envelope for given in rests]
     _move_pointer(connection, state, digest)
-    ledger.append(
+    ledger.append(connection, "promoted", actor, payload, time=moment)
+
+
+def case_of_move(
+    connection: Connection, state: ChannelState, digest: Digest, name: str, decision_digest: Digest
+) -> Case:
+    """The facts about moving a stage to a version by a recorded decision.
+
+    Raises:
+        InputError: the decision is not recorded.
+    """
+    production, _ = _pointer(connection, state.channel, PRODUCTION)
+    return case_of(
         connection,
-        "promoted",
-        actor,
-        {**_payload(state, digest, name, reason), "decision": decision_digest, "seed": decision_digest is None},
+        channel=state.channel,
+        stage=state.stage,
+        subject=digest,
+        name=name,
+        served=state.digest,
+        generation=state.generation,
+        production=production,
+        decision=decision_digest,
     )
+
+
+_ADVICE: dict[Ground, str] = {
+    "decision": "see relgate report; gate it against what is served now, and promote with that decision",
+    "policy": "gate the evidence under the pinned policy, or let the channel's owner pin another",
+    "evidence": "evaluate it again",
+    "stage": "promote it to that stage first",
+    "signatures": "let them sign: relgate registry sign VERSION --role ROLE --key KEY",
+}
 
 
 def rollback(connection: Connection, state: ChannelState, digest: Digest, *, actor: str, reason: str) -> None:
@@ -185,6 +208,12 @@ def _require_seed_allowed(connection: Connection, state: ChannelState, digest: D
             do="run relgate release (or gate) against it and promote with that decision",
         )
     production, _ = _pointer(connection, state.channel, PRODUCTION)
+    if load_authority(connection).pinned(state.channel) is not None and production != digest:
+        raise InputError(
+            "a channel with a pinned policy takes no version without a decision",
+            where=state.where,
+            do="run relgate release (or gate) under the pinned policy",
+        )
     if production not in (None, digest):
         raise InputError(
             "only the first version of a channel needs no decision, and this channel is in production",
@@ -195,35 +224,11 @@ def _require_seed_allowed(connection: Connection, state: ChannelState, digest: D
         raise InputError("the first version of a channel needs a reason", where=state.where, do='add --reason "..."')
 
 
-def _require_passing(
-    connection: Connection, state: ChannelState, digest: Digest, name: str, decision_digest: Digest
-) -> None:
-    if not ledger.find_events(connection, ("decided",), {"decision": decision_digest}):
-        raise InputError(
-            f"decision {short(decision_digest)} is not recorded here", where=state.where, do="run relgate gate first"
-        )
-    decision = Decision.model_validate_json(get_blob(connection, decision_digest))
-    if decision.verdict is not Verdict.PROMOTE:
-        raise InputError(
-            f"decision {short(decision_digest)} does not allow it: {decision.verdict.value}, {decision.reason}",
-            where=state.where,
-            do="see relgate report; only a decision with the verdict promote moves a channel",
-        )
-    if decision.subject_digest != digest:
-        raise InputError(
-            f"decision {short(decision_digest)} is about '{decision.subject_name}' ({short(decision.subject_digest)}), "
-            f"not about '{name}' ({short(digest)})",
-            where=state.where,
-            do="promote with the decision about this version",
-        )
-    production, _ = _pointer(connection, state.channel, PRODUCTION)
-    if decision.incumbent_digest not in allowed_incumbents(state.digest, production):
-        compared = "nothing" if decision.incumbent_digest is None else f"'{decision.incumbent_name}'"
-        raise InputError(
-            f"decision {short(decision_digest)} compared '{name}' with {compared}, which is not what is served now",
-            where=state.where,
-            do="gate it against the version that is served now",
-        )
+def _require_allowed(case: Case) -> None:
+    found = refusals(case)
+    if found:
+        where = f"{case.channel}/{case.stage}"
+        raise InputError("; ".join(refusal.text for refusal in found), where=where, do=_ADVICE[found[0].ground])
 
 
 def _pointer(connection: Connection, channel: str, stage: str) -> tuple[Digest | None, int]:

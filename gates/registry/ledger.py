@@ -11,19 +11,28 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, and_, insert, or_, select, update
+from sqlalchemy import Connection, Row, Select, and_, func, insert, or_, select, update
 
 from gates.registry.tables import LEDGER, LEDGER_HEAD, LEDGER_NODES, LEDGER_TERMS
 from gates.verifier import merkle
 from gates.verifier.events import EVENT_TYPES, Checkpoint, Event, event_terms, utc_now
-from golden_sets.digests import canonical_json
+from golden_sets.digests import Digest, canonical_json
 from golden_sets.errors import InputError
 
 _HASH_BYTES = 32
 
 
-def append(connection: Connection, type_: str, actor: str, payload: Mapping[str, Any]) -> Event:
+def append(
+    connection: Connection, type_: str, actor: str, payload: Mapping[str, Any], *, time: str | None = None
+) -> Event:
     """Append one event inside the caller's write transaction (:func:`gates.registry.transactions.writing`).
+
+    Args:
+        connection: the transaction.
+        type_: type of the event.
+        actor: who did it.
+        payload: what happened.
+        time: when, where something was decided by that moment (:func:`now`); default: the clock's.
 
     Raises:
         ValueError: an unknown type of event.
@@ -31,7 +40,7 @@ def append(connection: Connection, type_: str, actor: str, payload: Mapping[str,
     if type_ not in EVENT_TYPES:
         raise ValueError(f"unknown type of event '{type_}'")
     head = connection.execute(select(LEDGER_HEAD.c.size, LEDGER_HEAD.c.frontier)).one()
-    event = Event(head.size, utc_now(), type_, actor, payload)
+    event = Event(head.size, time or utc_now(), type_, actor, payload)
     leaf = event.leaf_hash
     frontier, completed = merkle.append_leaf(head.size, split_hashes(head.frontier), leaf)
     connection.execute(
@@ -52,6 +61,18 @@ def append(connection: Connection, type_: str, actor: str, payload: Mapping[str,
         )
     connection.execute(update(LEDGER_HEAD).values(size=head.size + 1, frontier=b"".join(frontier)))
     return event
+
+
+def now(connection: Connection) -> str:
+    """The latest moment that the clock or the log knows of: a clock that was set back revives nothing."""
+    latest = connection.execute(select(func.max(LEDGER.c.time))).scalar()
+    return max(utc_now(), latest or "")
+
+
+def log_id(connection: Connection) -> Digest | None:
+    """What tells this log from others: the hash of its first leaf; None while it is empty."""
+    leaf = connection.execute(select(LEDGER.c.leaf_hash).where(LEDGER.c.position == 0)).scalar()
+    return None if leaf is None else "sha256:" + bytes(leaf).hex()
 
 
 # -- reading -------------------------------------------------------------------------------------------------

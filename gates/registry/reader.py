@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Engine
 
 from evalharness.evidence import Evidence
 from evalharness.plan import Plan
 from gates.decision import Decision
 from gates.registry import attempts, channels, ledger
 from gates.registry.attempts import Attempt
-from gates.registry.blobs import get_blob, has_blob
+from gates.registry.blobs import RecordType, get_blob, has_blob, read_record
 from gates.registry.channels import CHANNEL_NAMES, STAGES, ChannelState
 from gates.registry.transactions import prepare, reading
 from gates.registry.verification import Verification, verify
@@ -20,13 +20,10 @@ from gates.registry.versions import Version, read_version, resolve
 from gates.verifier.events import Checkpoint, Event
 from golden_sets.digests import Digest, short
 from golden_sets.errors import InputError
-from golden_sets.records import Record
 
 if TYPE_CHECKING:
     from evalharness.outcomes import OutcomeTable
     from gates.policy import Policy
-
-RecordType = TypeVar("RecordType", bound=Record)
 
 
 class RegistryReader:
@@ -293,15 +290,3 @@ class RegistryReader:
     def _record(self, digest: Digest, type_: type[RecordType]) -> RecordType:
         with reading(self._engine) as connection:
             return read_record(connection, digest, type_)
-
-
-def read_record(connection: Connection, digest: Digest, type_: type[RecordType]) -> RecordType:
-    """The record behind a digest.
-
-    Raises:
-        InputError: not there, or another type of record.
-    """
-    try:
-        return type_.model_validate_json(get_blob(connection, digest))
-    except ValueError as error:
-        raise InputError(f"{short(digest)} is not a record of type {type_.__name__}") from error

@@ -17,13 +17,14 @@ from evalharness.candidate import Candidate
 from evalharness.evidence import Evidence
 from evalharness.plan import Plan
 from gates.decision import Decision
-from gates.registry import attempts, channels, ledger
+from gates.registry import acts, attempts, channels, ledger
 from gates.registry.attempts import Attempt
-from gates.registry.blobs import PARQUET, put_blob, put_record
+from gates.registry.blobs import PARQUET, put_blob, put_record, read_record
 from gates.registry.channels import ChannelState
-from gates.registry.reader import RegistryReader, read_record
+from gates.registry.reader import RegistryReader
 from gates.registry.transactions import writing
 from gates.registry.versions import digest_of, name_of, require_name
+from gates.verifier.events import Event
 from golden_sets.digests import Digest, short
 from golden_sets.errors import InputError
 from golden_sets.records import Record
@@ -190,6 +191,21 @@ class Registry(RegistryReader):
                 _require_attempt(connection, decision, evidence)
             put_record(connection, decision)
             return _append_once(connection, "decided", "decision", payload, actor)
+
+    # -- signing ---------------------------------------------------------------------------------------------
+
+    def record_act(self, envelope: bytes, *, actor: str | None = None) -> Event:
+        """Record what somebody signed: a key, a pinned policy, a submission, an approval or a waiver.
+
+        Args:
+            envelope: from :func:`gates.signing.envelopes.seal_act`.
+            actor: who brings it; default :func:`default_actor`.
+
+        Raises:
+            InputError: no envelope, an act that its signer may not do, or one that was recorded before.
+        """
+        with writing(self._engine) as connection:
+            return acts.record_act(connection, envelope, actor=actor or default_actor())
 
     # -- moving channels -------------------------------------------------------------------------------------
 

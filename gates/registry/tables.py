@@ -86,7 +86,10 @@ CHANNELS = Table(
 )
 """The pointers: which version a stage serves now. Derivable from the ledger."""
 
-INDEXES = (Index("ledger_by_type", LEDGER.c.type, LEDGER.c.position),)
+INDEXES = (
+    Index("ledger_by_type", LEDGER.c.type, LEDGER.c.position),
+    Index("ledger_by_time", LEDGER.c.time),
+)
 
 _APPEND_ONLY = {
     "blobs": ("digest",),

@@ -9,7 +9,7 @@ envelope's digest beside them: verification demands that the two agree.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -19,6 +19,10 @@ from golden_sets.records import Record
 
 NAMESPACE = "urn:relgate:"
 """What the types of relgate's own predicates begin with."""
+
+
+Moment = Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{6}Z$")]
+"""UTC, ISO 8601 with microseconds: such texts sort as the moments do."""
 
 
 class PublicKey(Record):
@@ -52,6 +56,11 @@ class Act(Record):
         """The statement's ``predicateType``."""
         return NAMESPACE + cls.kind
 
+    @property
+    def subjects(self) -> dict[str, Digest]:
+        """The contents it is about, by name: the statement's subjects."""
+        raise NotImplementedError
+
 
 class KeyEnrolment(Act):
     """A key is a person's from now on. ``person`` is whose it is.
@@ -72,6 +81,11 @@ class KeyEnrolment(Act):
     replaces: str | None = None
     """Id of the key of the same person that it replaces (rotation)."""
 
+    @property
+    def subjects(self) -> dict[str, Digest]:
+        """The public key."""
+        return {"key": self.public.digest}
+
 
 class KeyRevocation(Act):
     """A key counts no more: signed by a root key or another key of the same person. ``person`` is who signs."""
@@ -81,8 +95,15 @@ class KeyRevocation(Act):
 
     key: str
     """Id of the revoked key."""
+    public: PublicKey
+    """The key."""
     reason: str = Field(min_length=1)
     """Why."""
+
+    @property
+    def subjects(self) -> dict[str, Digest]:
+        """The public key."""
+        return {"key": self.public.digest}
 
 
 class PolicyPin(Act):
@@ -106,6 +127,11 @@ class PolicyPin(Act):
     reason: str = Field(min_length=1)
     """Why."""
 
+    @property
+    def subjects(self) -> dict[str, Digest]:
+        """The policy."""
+        return {"policy": self.policy}
+
 
 class DecisionAct(Act):
     """What every act about a decision is bound to."""
@@ -118,6 +144,16 @@ class DecisionAct(Act):
     """The decision."""
     policy: Digest
     """The policy."""
+
+    @property
+    def subjects(self) -> dict[str, Digest]:
+        """Manifest, evidence, decision and policy."""
+        return {
+            "manifest": self.subject,
+            "evidence": self.evidence,
+            "decision": self.decision,
+            "policy": self.policy,
+        }
 
 
 class Inference(Record):
@@ -180,8 +216,8 @@ class Sanction(DecisionAct):
     """What the stage serves now."""
     generation: int = Field(ge=0)
     """The stage's generation now: the move makes it one more, so it serves for one move."""
-    expires: str
-    """UTC, ISO 8601 with microseconds: from then on it does not count."""
+    expires: Moment
+    """From then on it does not count."""
     role: Role
     """The role in which it is signed."""
 
@@ -224,11 +260,14 @@ class LogState(Record):
     """Number of events."""
     root: Digest
     """Root of the Merkle tree over them."""
-    time: str
-    """UTC, ISO 8601 with microseconds: when it was taken."""
+    time: Moment
+    """When it was taken."""
 
 
 CHECKPOINT_TYPE = NAMESPACE + "checkpoint/v1"
 """The ``predicateType`` of a checkpoint's statement."""
 VSA_TYPE = "https://slsa.dev/verification_summary/v1"
 """The ``predicateType`` of a SLSA verification summary."""
+
+ACTS: tuple[type[Act], ...] = (KeyEnrolment, KeyRevocation, PolicyPin, Submission, Approval, Waiver)
+"""Everything that people sign, checkpoints apart."""

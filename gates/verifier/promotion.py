@@ -1,0 +1,305 @@
+"""When a version may move to a stage: every condition, on plain facts, with no database and no clock.
+
+The registry asks before it moves a pointer, and verification asks again for every move that the log tells of.
+Moments are texts in UTC (ISO 8601 with microseconds), which sort as they happened.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Literal
+
+from evalharness.evidence import Evidence
+from gates.decision import CheckResult, Decision, Status, Verdict
+from gates.promotion_rules import PromotionRules
+from gates.signing.predicates import Approval, Sanction, Submission, Waiver
+from gates.verifier.authority import Given, Pinned
+from golden_sets.digests import Digest, short
+
+if TYPE_CHECKING:
+    from gates.policy import Policy
+
+CLOCKS_DIFFER_S = 300.0
+"""Seconds by which clocks of one installation may differ: evidence from further in the future is refused."""
+
+Ground = Literal["decision", "policy", "evidence", "stage", "signatures"]
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why a version may not move."""
+
+    ground: Ground
+    """What is missing; where all are ``signatures`` the version passed and awaits them."""
+    text: str
+    """For people."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """The facts about one move, as the log tells them up to it."""
+
+    channel: str
+    stage: str
+    subject: Digest
+    name: str
+    served: Digest | None
+    """What the stage serves."""
+    generation: int
+    """The stage's generation before the move."""
+    production: Digest | None
+    """What the channel's production serves."""
+    decision: Decision
+    policy: Policy
+    """The decision's."""
+    evidence: Evidence
+    """The decision's."""
+    evaluated: str
+    """When the evidence was recorded."""
+    planned: int | None
+    """Position of the evidence's plan in the log; None: not recorded."""
+    attempted: bool
+    """Whether the attempt that the decision says it was is counted."""
+    actors: frozenset[str]
+    """Who registered, evaluated and decided."""
+    reached: frozenset[str]
+    """Stages of the channel to which the version was promoted, and from which it was not taken back since."""
+    pin: Pinned | None
+    """The channel's pinned policy."""
+    given: tuple[Given, ...]
+    """Submissions, approvals and waivers about the decision whose keys were not revoked."""
+    now: str
+    """The latest moment that the log or the clock knows of: an expiry holds against either."""
+
+
+def refusals(case: Case) -> list[Refusal]:
+    """Everything that stands against a move; empty: it may be made."""
+    return [
+        *_about_decision(case),
+        *_about_policy(case),
+        *_about_evidence(case),
+        *_about_stage(case),
+        *_about_signatures(case),
+    ]
+
+
+def counted(case: Case) -> tuple[Given, ...]:
+    """The submission, approvals and waivers that a move rests on, in the order of the log."""
+    rests = [*_submissions(case), *_approvals(case), *(w for w in _waivers(case) if _lifts_any(w, case))]
+    return tuple(sorted(rests, key=lambda given: given.position))
+
+
+def allowed_incumbents(served: Digest | None, production: Digest | None) -> frozenset[Digest | None]:
+    """Whom a version must have been compared with to be promoted to a stage.
+
+    That is what the stage serves, or what production serves; a stage that serves nothing is measured against
+    production, and a channel that serves nothing against nothing (None).
+    """
+    return frozenset({served, production} - {None} or {None})
+
+
+def unlifted(case: Case) -> list[CheckResult]:
+    """The checks that did not pass and that no waiver lifts."""
+    waivers = _waivers(case)
+    return [c for c in _unsettled(case.decision) if not any(_lifts(w, c, case.policy) for w in waivers)]
+
+
+# -- the decision --------------------------------------------------------------------------------------------
+
+
+def _about_decision(case: Case) -> Iterable[Refusal]:
+    decision = case.decision
+    if decision.subject_digest != case.subject:
+        yield Refusal(
+            "decision",
+            f"decision {short(decision.digest)} is about '{decision.subject_name}' "
+            f"({short(decision.subject_digest)}), not about '{case.name}' ({short(case.subject)})",
+        )
+    if decision.incumbent_digest not in allowed_incumbents(case.served, case.production):
+        compared = "nothing" if decision.incumbent_digest is None else f"'{decision.incumbent_name}'"
+        yield Refusal(
+            "decision",
+            f"decision {short(decision.digest)} compared '{case.name}' with {compared}, "
+            "which is not what is served now: gate it against the version that is served now",
+        )
+    if decision.verdict is Verdict.PROMOTE:
+        return
+    said = f"decision {short(decision.digest)} does not allow it: {decision.verdict.value}, {decision.reason}"
+    left = unlifted(case)
+    if decision.refusals or not _unsettled(decision):
+        yield Refusal("decision", said)
+    elif left:
+        yield Refusal("decision", f"{said}; not waived: {', '.join(check.id for check in left)}")
+
+
+def _unsettled(decision: Decision) -> list[CheckResult]:
+    return [check for check in decision.checks if check.status is not Status.PASS]
+
+
+# -- policy and evidence -------------------------------------------------------------------------------------
+
+
+def _about_policy(case: Case) -> Iterable[Refusal]:
+    if case.pin is not None and case.decision.policy_digest != case.pin.pin.policy:
+        yield Refusal(
+            "policy",
+            f"channel '{case.channel}' moves under the pinned policy {short(case.pin.pin.policy)}, decision "
+            f"{short(case.decision.digest)} was made under {short(case.decision.policy_digest)}: gate it again",
+        )
+
+
+def _about_evidence(case: Case) -> Iterable[Refusal]:
+    evidence, rules = case.evidence, case.policy.promotion
+    if case.pin is None and rules is None:
+        return
+    if case.decision.plan_digest is None or case.planned is None or evidence.plan_index != case.planned:
+        yield Refusal("evidence", "its plan was not in this log before the run")
+    elif not case.attempted:
+        yield Refusal("evidence", "the attempt that it was is not counted in this log")
+    if evidence.exploratory:
+        yield Refusal("evidence", f"{evidence.exploratory} answers were there before its plan was made")
+    if case.pin is not None:
+        yield from _other_sets(case.pin, evidence)
+    age = _seconds(min(case.evaluated, _moment(evidence.provenance.finished_at)), case.now)
+    if rules is not None and age > rules.max_age_h * 3600:
+        yield Refusal(
+            "evidence", f"its evidence is {age / 3600:.1f} hours old, the policy takes at most {rules.max_age_h:g}"
+        )
+    if _seconds(case.now, max(case.evaluated, _moment(evidence.provenance.finished_at))) > CLOCKS_DIFFER_S:
+        yield Refusal("evidence", f"its evidence is from the future ({evidence.provenance.finished_at}): set the clock")
+
+
+def _other_sets(pinned: Pinned, evidence: Evidence) -> Iterable[Refusal]:
+    wanted = dict(pinned.pin.sets)
+    if wanted and wanted != dict(evidence.set_digests):
+        names = {*wanted, *evidence.set_digests}
+        other = sorted(n for n in names if wanted.get(n) != evidence.set_digests.get(n))
+        yield Refusal("evidence", f"its evidence rests on other sets than are pinned: {', '.join(other)}")
+    if pinned.pin.judge is not None and pinned.pin.judge != evidence.judge_digest:
+        yield Refusal("evidence", "its evidence was scored by another judge than is pinned")
+
+
+# -- stage and signatures ------------------------------------------------------------------------------------
+
+
+def _about_stage(case: Case) -> Iterable[Refusal]:
+    after = _rules(case).of(case.stage).after
+    if after is not None and after not in case.reached:
+        yield Refusal("stage", f"'{case.name}' was not promoted to {case.channel}/{after}, which comes before")
+
+
+def _about_signatures(case: Case) -> Iterable[Refusal]:
+    wanted = _rules(case).of(case.stage).signatures
+    if not wanted:
+        return
+    if not _submissions(case):
+        yield Refusal("signatures", "no submitter has signed the decision")
+    approvals = _approvals(case)
+    for role, n in wanted.items():
+        there = sorted(given.act.person for given in approvals if given.act.role == role)
+        if len(there) < n:
+            told = f", signed: {', '.join(there)}" if there else ""
+            yield Refusal("signatures", f"{n} of {role} must approve{told}")
+
+
+def _submissions(case: Case) -> list[Given]:
+    """Who vouches for the decision: people whom the policy lets submit."""
+    rules, decision = _rules(case), case.decision
+    return [
+        given
+        for given in case.given
+        if isinstance(given.act, Submission)
+        and rules.holds(given.act.person, "submitter")
+        and _about(given.act, case)
+        and (given.act.verdict, given.act.incumbent) == (decision.verdict.value, decision.incumbent_digest)
+    ]
+
+
+def _approvals(case: Case) -> list[Given]:
+    """One approval of each person who may give it: the last, in the role it names. No submitter is an approver."""
+    rules = _rules(case)
+    submitters = case.actors | {given.act.person for given in case.given if isinstance(given.act, Submission)}
+    latest = {
+        given.act.person: given
+        for given in case.given
+        if isinstance(given.act, Approval)
+        and given.act.person not in submitters
+        and rules.holds(given.act.person, given.act.role)
+        and _holds_now(given, case, rules.approval_h)
+    }
+    by_key = {given.key: given for given in latest.values()}
+    return list(by_key.values())
+
+
+def _waivers(case: Case) -> list[Given]:
+    rules = _rules(case)
+    return [given for given in case.given if isinstance(given.act, Waiver) and _holds_now(given, case, rules.waiver_h)]
+
+
+def _lifts_any(given: Given, case: Case) -> bool:
+    return any(_lifts(given, check, case.policy) for check in _unsettled(case.decision))
+
+
+def _lifts(given: Given, result: CheckResult, policy: Policy) -> bool:
+    """Whether a waiver is about a check, which may be waived, by whoever owns it."""
+    act = given.act
+    check = policy.by_id.get(result.check)
+    return (
+        isinstance(act, Waiver)
+        and act.check in (result.id, result.check)
+        and result.waivable
+        and check is not None
+        and policy.may_waive(check, act.person)
+    )
+
+
+def _holds_now(given: Given, case: Case, longest_h: float) -> bool:
+    """Whether an approval or a waiver is for this very move, and has not expired."""
+    act = given.act
+    return (
+        isinstance(act, Sanction)
+        and _about(act, case)
+        and (act.channel, act.stage, act.incumbent, act.generation)
+        == (case.channel, case.stage, case.served, case.generation)
+        and case.now < act.expires
+        and _seconds(given.time, act.expires) <= longest_h * 3600
+    )
+
+
+def _about(act: Submission | Sanction, case: Case) -> bool:
+    decision = case.decision
+    wanted = (case.subject, decision.evidence_digest, decision.digest, decision.policy_digest)
+    return (act.subject, act.evidence, act.decision, act.policy) == wanted
+
+
+def _rules(case: Case) -> PromotionRules:
+    return case.policy.promotion or PromotionRules()
+
+
+def awaits_signatures(found: Sequence[Refusal]) -> bool:
+    """Whether nothing but signatures is missing."""
+    return bool(found) and all(refusal.ground == "signatures" for refusal in found)
+
+
+# -- moments -------------------------------------------------------------------------------------------------
+
+
+def later(moment: str, *, hours: float) -> str:
+    """A moment some hours later."""
+    return (_parsed(moment) + timedelta(hours=hours)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def _seconds(start: str, end: str) -> float:
+    return (_parsed(end) - _parsed(start)).total_seconds()
+
+
+def _moment(text: str) -> str:
+    """A moment in the form that sorts."""
+    return _parsed(text).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def _parsed(text: str) -> datetime:
+    moment = datetime.fromisoformat(text)
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
