@@ -6,6 +6,7 @@ from gates.reports.markdown import render_markdown
 from gates.reports.model import FailingExample, JudgedAnswer, ReportInput
 from gates.reports.page import render_html
 from gates.reports.sections import Figure, Listing, Section
+from gates.reports.standing import Signature, Standing, ThresholdChange, ThresholdsSince, WaiverGiven
 from gates.reports.writing import ReportPaths, write_report
 
 __all__ = [
@@ -16,6 +17,11 @@ __all__ = [
     "ReportInput",
     "ReportPaths",
     "Section",
+    "Signature",
+    "Standing",
+    "ThresholdChange",
+    "ThresholdsSince",
+    "WaiverGiven",
     "render_html",
     "render_json",
     "render_junit",

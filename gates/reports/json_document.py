@@ -33,6 +33,7 @@ def json_document(report: ReportInput) -> dict[str, Any]:
             "generated_at": report.generated_at,
             "relgate": report.relgate,
             "exposures": dict(report.exposures),
+            "standing": None if report.standing is None else report.standing.to_json(),
             "alpha": report.decision.alpha,
             "primary": report.decision.primary,
             "superior": report.decision.superior,

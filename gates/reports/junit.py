@@ -13,6 +13,8 @@ from gates.decision import CheckResult, Decision, Status, Verdict
 from gates.reports.figures import measured_scale
 from gates.reports.interval_plot import describe
 from gates.reports.model import ReportInput
+from gates.reports.standing import Standing
+from gates.reports.standing_view import lead, signature_words, threshold_lines, waiver_words
 from gates.reports.text import xml_text
 from gates.reports.view import more_words
 
@@ -31,7 +33,7 @@ def render_junit(report: ReportInput) -> str:
     for name, checks in by_check.items():
         suite = ET.SubElement(root, "testsuite", {"name": xml_text(name)})
         for check in checks:
-            suite.append(_case(decision, check, checks))
+            suite.append(_case(decision, check, checks, report.standing))
     for suite in [root, *root.findall("testsuite")]:
         _count(suite)
     ET.indent(root)
@@ -60,11 +62,17 @@ def _verdict_suite(report: ReportInput) -> ET.Element:
     if decision.verdict is not Verdict.PROMOTE:
         failed = decision.verdict is Verdict.BLOCK
         _not_passed(case, "failure" if failed else "error", decision.verdict.value, decision.reason, decision.reason)
+    if report.standing is not None:
+        told = [lead(report.standing), *threshold_lines(report.standing)]
+        told += [signature_words(signature) for signature in report.standing.signatures]
+        ET.SubElement(case, "system-out").text = xml_text("\n".join(told))
     suite.append(case)
     return suite
 
 
-def _case(decision: Decision, check: CheckResult, family: list[CheckResult]) -> ET.Element:
+def _case(
+    decision: Decision, check: CheckResult, family: list[CheckResult], standing: Standing | None
+) -> ET.Element:
     case = _empty_case(decision, check.check, check.id)
     lines = [
         check.reason,
@@ -73,6 +81,8 @@ def _case(decision: Decision, check: CheckResult, family: list[CheckResult]) -> 
     ]
     if check.more is not None:
         lines.append(f"Would settle it: {more_words(check.more)}.")
+    if standing is not None:
+        lines += [waiver_words(waiver) for waiver in standing.waived(check.id)]
     if check.status is Status.PASS:
         ET.SubElement(case, "system-out").text = xml_text("\n".join(lines))
     else:

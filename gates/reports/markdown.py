@@ -9,6 +9,8 @@ from gates.reports.figures import NO_BOUND, Scale, confidence, count, measured_s
 from gates.reports.interval_plot import axis_is_shared
 from gates.reports.judge_view import judge_view
 from gates.reports.model import ReportInput
+from gates.reports.standing import Standing
+from gates.reports.standing_view import lead, signature_words, threshold_lines, waiver_words
 from gates.reports.text import markdown_code, markdown_text, shortened
 from gates.reports.view import exposure_words, more_words, tally
 from gates.reports.words import SETS_WEAR_OUT, STATUS_MARKS, VERDICT_MARKS, VERDICT_MEANING, limit_text
@@ -34,11 +36,12 @@ def render_markdown(report: ReportInput) -> str:
         "",
         _against(report),
         "",
-        *_table(decision.checks),
+        *_table(decision.checks, report.standing),
         *_section("Failed", [_why(c) for c in decision.checks if c.status is Status.FAIL]),
         *_section("Inconclusive", [_why(c) for c in decision.checks if c.status is Status.INCONCLUSIVE]),
         *_section("What would settle it", _settling(decision.checks)),
         *_section("Notes", [_reason(note) for note in decision.notes]),
+        *_standing(report.standing),
         *_further(report),
         *_judge(report),
         *_exposure(report),
@@ -64,7 +67,7 @@ def _against(report: ReportInput) -> str:
     return text
 
 
-def _table(checks: tuple[CheckResult, ...]) -> list[str]:
+def _table(checks: tuple[CheckResult, ...], standing: Standing | None) -> list[str]:
     unsettled = [c for c in checks if c.status is not Status.PASS]
     passed = [c for c in checks if c.status is Status.PASS]
     scales = {name: measured_scale([c for c in checks if c.check == name]) for name in {c.check for c in checks}}
@@ -72,7 +75,7 @@ def _table(checks: tuple[CheckResult, ...]) -> list[str]:
     lines = [
         "| Check | Result | Measured | Limit | Incumbent | n |",
         "|:--|:--|--:|--:|--:|--:|",
-        *(_table_row(c, scales[c.check]) for c in checks if id(c) in shown),
+        *(_table_row(c, scales[c.check], standing) for c in checks if id(c) in shown),
         "",
     ]
     if len(checks) > len(shown):
@@ -80,15 +83,16 @@ def _table(checks: tuple[CheckResult, ...]) -> list[str]:
     return lines
 
 
-def _table_row(check: CheckResult, scale: Scale) -> str:
+def _table_row(check: CheckResult, scale: Scale, standing: Standing | None) -> str:
     mark = STATUS_MARKS[check.status]
+    waived = standing is not None and bool(standing.waived(check.id))
     incumbent = NO_BOUND
     if check.incumbent is not None:
         own = scale if axis_is_shared(check) else own_scale([e for e in (check.candidate, check.incumbent) if e])
         incumbent = own.value(check.incumbent.value)
     cells = [
         markdown_code(check.id),
-        f"{mark.symbol} {mark.word}",
+        f"{mark.symbol} {mark.word}{', waived' if waived else ''}",
         scale.interval(check.estimate),
         limit_text(check, scale),
         incumbent,
@@ -107,6 +111,19 @@ def _settling(checks: Iterable[CheckResult]) -> list[str]:
 
 def _reason(text: str) -> str:
     return markdown_text(shortened(text, LONGEST_REASON))
+
+
+def _standing(standing: Standing | None) -> list[str]:
+    """Changed thresholds, signatures and waivers; nothing where there is no registry."""
+    if standing is None:
+        return []
+    signed = [lead(standing), *(signature_words(signature) for signature in standing.signatures)]
+    waived = [f"{waiver.check}: {waiver_words(waiver)} {waiver.note}" for waiver in standing.waivers]
+    return [
+        *_section("Changed thresholds", [_reason(line) for line in threshold_lines(standing)]),
+        *_section("Signatures", [_reason(line) for line in signed]),
+        *_section("Waivers", [markdown_text(line) for line in waived]),
+    ]
 
 
 def _further(report: ReportInput) -> list[str]:

@@ -10,6 +10,7 @@ from evalharness.outcomes import OutcomeTable
 from evalharness.plan import Plan
 from gates.decision import Decision
 from gates.reports.sections import Section
+from gates.reports.standing import Standing
 from golden_sets.records import SetKind
 
 
@@ -86,6 +87,8 @@ class ReportInput:
     """Prompts on which the candidate failed; may be fewer than there are."""
     exposures: Mapping[str, int] = field(default_factory=dict)
     """How many versions, this one among them, have recorded evidence on each set; empty: not counted."""
+    standing: Standing | None = None
+    """Where the decision stands in a registry; None: in none."""
     sections: tuple[Section, ...] = ()
     """What the gate does not know of: sections made by whoever asks for the report."""
     links: Mapping[str, str] = field(default_factory=dict)

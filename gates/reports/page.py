@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from datetime import datetime
 from functools import cache
 from typing import Any
 from urllib.parse import urlsplit
@@ -19,6 +18,7 @@ from gates.reports.figures import confidence, count, percent
 from gates.reports.interval_plot import HATCH
 from gates.reports.judge_view import judge_view
 from gates.reports.model import ReportInput
+from gates.reports.standing_view import KEY_DIGITS, ON_EXPIRY, moment, standing_view
 from gates.reports.sureness import CALIBRATION_CONFIDENCE
 from gates.reports.words import (
     KIND_TITLES,
@@ -45,6 +45,7 @@ def render_html(report: ReportInput) -> str:
     """
     decision = report.decision
     groups = view.check_groups(report)
+    standing = report.standing
     return (
         _environment()
         .get_template("report.html.j2")
@@ -70,6 +71,12 @@ def render_html(report: ReportInput) -> str:
             sets_wear_out=SETS_WEAR_OUT,
             kind_titles=KIND_TITLES,
             hatch=HATCH,
+            standing=standing,
+            standing_view=None
+            if standing is None
+            else standing_view(standing, version=short(decision.subject_digest)),
+            key_digits=KEY_DIGITS,
+            on_expiry=ON_EXPIRY,
         )
     )
 
@@ -111,11 +118,3 @@ def is_address(text: str) -> bool:
         return False
     return parts.scheme in ("http", "https") and bool(parts.netloc)
 
-
-def moment(text: str) -> str:
-    """An ISO 8601 time as ``2025-11-21 06:13 UTC``; anything else unchanged."""
-    try:
-        at = datetime.fromisoformat(text)
-    except ValueError:
-        return text
-    return f"{at:%Y-%m-%d %H:%M}" + (" UTC" if at.tzinfo is None or not at.utcoffset() else f" {at:%z}")

@@ -23,6 +23,8 @@ from gates.reports.figures import (
 )
 from gates.reports.interval_plot import axis_for, axis_is_shared, axis_plot, interval_plot
 from gates.reports.model import FailingExample, ReportInput
+from gates.reports.standing import Standing
+from gates.reports.standing_view import waiver_words
 from gates.reports.sureness import SampleCounts, sample_counts
 from gates.reports.words import (
     KIND_MEANING,
@@ -61,6 +63,7 @@ class CheckRow:
     reason: str
     remarks: tuple[str, ...]
     more: str | None
+    waived: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +104,8 @@ def check_groups(report: ReportInput) -> tuple[CheckGroup, ...]:
         by_check.setdefault(check.check, []).append(check)
     settings = policy_entries(report.policy)
     groups = [
-        _group(index, checks, settings.get(name, {}), decision) for index, (name, checks) in enumerate(by_check.items())
+        _group(index, checks, settings.get(name, {}), decision, report.standing)
+        for index, (name, checks) in enumerate(by_check.items())
     ]
     order = [STATUS_MARKS[status].style for status in _URGENCY]
     return tuple(sorted(groups, key=lambda group: order.index(group.mark.style)))
@@ -124,7 +128,13 @@ def policy_entries(policy: str) -> Mapping[str, Mapping[str, object]]:
     return {str(entry.get("id")): entry for entry in entries}
 
 
-def _group(index: int, checks: list[CheckResult], entry: Mapping[str, object], decision: Decision) -> CheckGroup:
+def _group(
+    index: int,
+    checks: list[CheckResult],
+    entry: Mapping[str, object],
+    decision: Decision,
+    standing: Standing | None,
+) -> CheckGroup:
     first = checks[0]
     scale = measured_scale(checks)
     arms = [e for c in checks for e in (c.candidate, c.incumbent) if e is not None]
@@ -140,12 +150,15 @@ def _group(index: int, checks: list[CheckResult], entry: Mapping[str, object], d
             own,
             bounds,
             interval_plot(check, axis, scale, key=f"plot-{index}-{row}"),
+            () if standing is None else tuple(waiver_words(waiver) for waiver in standing.waived(check.id)),
         )
         for row, (check, bounds) in enumerate(zip(checks, _lined_up(checks, scale), strict=True))
     )
     badges = ["safety: nothing can buy it back"] if first.safety else []
     badges += [] if first.waivable else ["cannot be waived"]
     badges += [f"owner: {first.owner}"] if first.owner else []
+    waived = sum(bool(row.waived) for row in rows)
+    badges += [f"{waived} of {len(rows)} waived" if len(rows) > 1 else "waived"] if waived else []
     badges += ["primary check"] if first.check == decision.primary else []
     return CheckGroup(
         anchor=f"check-{index}",
@@ -174,7 +187,9 @@ def _lined_up(checks: Sequence[CheckResult], scale: Scale) -> list[str]:
     ]
 
 
-def _row(anchor: str, check: CheckResult, scale: Scale, own: Scale, bounds: str, plot: Markup) -> CheckRow:
+def _row(
+    anchor: str, check: CheckResult, scale: Scale, own: Scale, bounds: str, plot: Markup, waived: tuple[str, ...]
+) -> CheckRow:
     estimate = check.estimate
     measured = is_measured(estimate)
     remarks = []
@@ -206,6 +221,7 @@ def _row(anchor: str, check: CheckResult, scale: Scale, own: Scale, bounds: str,
         reason=check.reason,
         remarks=tuple(remarks),
         more=None if check.more is None else more_words(check.more),
+        waived=waived,
     )
 
 
