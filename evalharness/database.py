@@ -20,6 +20,7 @@ from golden_sets.errors import InfrastructureError, InputError
 BUSY_TIMEOUT_S = 30
 """How long a writer waits for another process's transaction before it gives up."""
 
+_INSUFFICIENT_PRIVILEGE = "42501"
 _POSTGRESQL_NAMES = ("postgres", "postgresql")
 
 
@@ -90,6 +91,11 @@ def database_errors(engine: Engine) -> Iterator[None]:
         ) from error
 
 
+def is_refused(error: DBAPIError) -> bool:
+    """True where PostgreSQL refused a statement because the role may not run it."""
+    return getattr(error.orig, "sqlstate", None) == _INSUFFICIENT_PRIVILEGE
+
+
 def _parse(url: str) -> URL:
     try:
         address = make_url(url)
@@ -142,6 +148,8 @@ def _advice(error: DBAPIError) -> str | None:
     if isinstance(original, sqlite3.Error):
         name = getattr(original, "sqlite_errorname", None) or ""
         return next((advice for prefix, advice in _SQLITE_ADVICE.items() if name.startswith(prefix)), None)
+    if is_refused(error):
+        return "let the tables' owner run relgate registry grant ROLE, or use a role that may do this"
     if error.connection_invalidated or type(original).__name__ in ("OperationalError", "DiskFull"):
         return "check that the server is up, reachable and has space, then run again: everything committed is kept"
     return None

@@ -12,7 +12,9 @@ from contextlib import contextmanager
 from sqlalchemy import Connection, Engine, update
 
 from evalharness.database import database_errors, write_transaction
-from gates.registry.tables import LEDGER_HEAD, create_tables, is_created
+from gates.registry.migrating import revision, upgrade
+from gates.registry.migrations import HEAD
+from gates.registry.tables import LEDGER_HEAD
 from golden_sets.errors import InputError
 
 
@@ -44,10 +46,10 @@ def reading(engine: Engine) -> Iterator[Connection]:
 
 
 def prepare(engine: Engine) -> None:
-    """Create the registry's tables where they are missing.
+    """Bring the registry's tables to what this relgate works with; where they are, that is one look.
 
     Raises:
-        InputError: neither SQLite nor PostgreSQL.
+        InputError: neither SQLite nor PostgreSQL, made by a newer relgate, or another program's tables.
         InfrastructureError: the database cannot be read or written.
     """
     if engine.dialect.name not in ("sqlite", "postgresql"):
@@ -57,7 +59,6 @@ def prepare(engine: Engine) -> None:
             do="use a sqlite:/// or postgresql:// address for --store",
         )
     with reading(engine) as connection:
-        created = is_created(connection)
-    if not created:
-        with write_transaction(engine) as connection:
-            create_tables(connection)
+        current = revision(connection) == HEAD
+    if not current:
+        upgrade(engine)

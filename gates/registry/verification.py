@@ -18,7 +18,8 @@ from sqlalchemy import Connection, Row, select
 from gates.registry import ledger
 from gates.registry.attempts import Attempt
 from gates.registry.blobs import blob_digests, damaged_blobs, get_blob
-from gates.registry.tables import CHANNELS, LEDGER_HEAD, LEDGER_NODES, LEDGER_TERMS, missing_triggers
+from gates.registry.tables import CHANNELS, LEDGER_HEAD, LEDGER_NODES, LEDGER_TERMS
+from gates.registry.triggers import missing_triggers
 from gates.verifier import events, merkle
 from gates.verifier.events import Checkpoint, Event
 from golden_sets.digests import Digest, canonical_json, short

@@ -10,7 +10,7 @@ from sqlalchemy import Engine, text
 from sqlalchemy.exc import DBAPIError
 
 from gates.registry import Checkpoint, Registry
-from gates.registry.tables import missing_triggers
+from gates.registry.triggers import missing_triggers
 from gates.verifier import merkle
 from golden_sets.digests import digest_bytes
 from golden_sets.errors import InfrastructureError, InputError
@@ -43,7 +43,7 @@ def drop_triggers(engine: Engine) -> None:
             for name in connection.execute(text("SELECT name FROM sqlite_master WHERE type = 'trigger'")).scalars():
                 connection.execute(text(f"DROP TRIGGER {name}"))
         else:
-            for table in (*APPEND_ONLY, "channels"):
+            for table in (*APPEND_ONLY, "channels", "ledger_head"):
                 connection.execute(text(f"ALTER TABLE {table} DISABLE TRIGGER ALL"))
 
 
