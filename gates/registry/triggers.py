@@ -20,6 +20,7 @@ APPEND_ONLY = {
     "ledger": ("position",),
     "ledger_nodes": ("level", "node"),
     "ledger_terms": ("field", "value", "position"),
+    "checkpoints": ("digest",),
 }
 """Tables whose rows are never changed, with their keys."""
 

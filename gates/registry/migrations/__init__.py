@@ -3,7 +3,7 @@
 ``alembic`` itself is imported only where there is something to do: opening a registry costs one look at its version.
 """
 
-HEAD = "0003"
+HEAD = "0004"
 """The revision this relgate works with: the newest file in ``versions/``."""
 
 VERSION_TABLE = "relgate_registry_version"
