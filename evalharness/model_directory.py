@@ -2,55 +2,64 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import stat
 import struct
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
-from golden_sets.digests import Digest, digest_file
+from evalharness.directory_listing import Listing, Stamp, list_directory, stamp_of
+from golden_sets.digests import Digest
 from golden_sets.errors import InfrastructureError, InputError
 
 PICKLE_SUFFIXES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".dill", ".joblib")
 """Files that run code when they are loaded."""
+SETTLED_NS = 2_000_000_000
+"""Age from which a file's times tell it from a later version: ticks of the kernel and of common file systems are
+finer."""
 
+_BLOCK = 1 << 20
+_MOST_THREADS = 16
 _CACHE_NAME = "model-digests.json"
-_SETTLED_NS = 2_000_000_000
-_Stamp = tuple[int, int, int, int]
+_CACHE_FIELDS = 6
 
 
 def hash_directory(directory: Path, *, cache_dir: Path | None = None) -> dict[str, Digest]:
     """Digest of every file below a directory by its relative path; nothing is ignored.
 
-    A symlink is followed only inside one snapshot cache as Hugging Face lays it out (``snapshots/REVISION/FILE``
-    pointing into the ``blobs`` beside ``snapshots``).
+    A symlink is followed only inside one snapshot cache as Hugging Face lays it out
+    (:func:`~evalharness.directory_listing.list_directory`).
 
     Args:
         directory: the directory; may itself be a symlink.
-        cache_dir: where digests are remembered between runs, by path, size, times and inode; None: read everything.
+        cache_dir: where digests are remembered between runs, by path, device, inode, size and times; None: read
+            everything. Whoever can write there decides what is remembered, so nothing that is loaded or promoted
+            rests on it.
 
     Raises:
         InputError: no such directory, no file in it, another symlink, a device, a name that is not UTF-8, or a file
             that changed meanwhile.
         InfrastructureError: a file cannot be read.
     """
-    if not directory.is_dir():
-        raise InputError("there is no such directory", where=directory, do="check the path")
-    root = directory.resolve()
+    return hash_listing(list_directory(directory), cache_dir=cache_dir)
+
+
+def hash_listing(listing: Listing, *, cache_dir: Path | None = None) -> dict[str, Digest]:
+    """Digest of every file of a listing, as :func:`hash_directory` gives them."""
+    cache = _Cache(cache_dir)
+    # The largest first: no thread is left alone with a large file at the end.
+    paths = sorted(set(listing.files.values()), key=lambda path: -listing.stamps[str(path)][2])
     try:
-        files = dict(sorted(_files(root, root)))
-        if not files:
-            raise InputError("the directory is empty", where=directory)
-        cache = _Cache(cache_dir)
-        with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
-            digests = dict(zip(files, pool.map(cache.digest, files.values()), strict=True))
+        with ThreadPoolExecutor(max_workers=min(_MOST_THREADS, os.cpu_count() or 1)) as pool:
+            digests = dict(zip(paths, pool.map(cache.digest, paths), strict=True))
         cache.save()
     except OSError as error:
-        raise InfrastructureError(f"cannot be read: {error}", where=directory) from error
-    return digests
+        raise InfrastructureError(f"cannot be read: {error}", where=listing.root) from error
+    return {name: digests[path] for name, path in listing.files.items()}
 
 
 def check_model(directory: Path) -> None:
@@ -91,36 +100,6 @@ def check_weights(directory: Path) -> None:
         raise InfrastructureError(f"cannot be read: {error}", where=directory) from error
 
 
-def _files(directory: Path, root: Path) -> Iterator[tuple[str, Path]]:
-    for entry in directory.iterdir():
-        name = entry.relative_to(root).as_posix()
-        try:
-            name.encode()
-        except UnicodeEncodeError as error:
-            raise InputError(f"the name {name!r} is not UTF-8", where=root, do="rename the file") from error
-        mode = entry.lstat().st_mode
-        if stat.S_ISLNK(mode):
-            yield name, _followed(entry, root)
-        elif stat.S_ISDIR(mode):
-            yield from _files(entry, root)
-        elif stat.S_ISREG(mode):
-            yield name, entry
-        else:
-            raise InputError(f"'{name}' is neither a file nor a directory", where=root, do="remove it")
-
-
-def _followed(link: Path, root: Path) -> Path:
-    target = link.resolve()
-    snapshots = next((p for p in (root, *root.parents) if p.parent.name == "snapshots"), None)
-    if snapshots is not None and target.is_relative_to(snapshots.parent.parent / "blobs") and target.is_file():
-        return target
-    raise InputError(
-        f"'{link.relative_to(root)}' is a symlink to {target}",
-        where=root,
-        do="links are followed only inside a Hugging Face snapshot cache; copy the file instead",
-    )
-
-
 def _check_safetensors(path: Path) -> None:
     """Compare the header with the file's length (format: https://huggingface.co/docs/safetensors)."""
     size = path.stat().st_size
@@ -150,8 +129,29 @@ def _check_shards(index: Path) -> None:
         raise InputError(what, where=index, do="complete the directory")
 
 
+def _digest(path: Path) -> tuple[Stamp, Digest]:
+    """What a file was while it was read, and its digest; links are not followed, and a pipe is not waited for.
+
+    Raises:
+        InputError: it is no file, or it changed meanwhile.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(descriptor, "rb", buffering=0) as file:
+        with suppress(OSError):
+            # Pages that a program wrote through a memory map go out now: its next write sets the times again.
+            os.fsync(descriptor)
+        before = os.fstat(descriptor)
+        block, hasher = memoryview(bytearray(_BLOCK)), hashlib.sha256()
+        while stat.S_ISREG(before.st_mode) and (size := file.readinto(block)):
+            hasher.update(block[:size])
+        after = os.fstat(descriptor)
+    if not stat.S_ISREG(before.st_mode) or not stamp_of(before) == stamp_of(after) == stamp_of(path.lstat()):
+        raise InputError("the file changed while it was read", where=path, do="wait until it is complete")
+    return stamp_of(after), "sha256:" + hasher.hexdigest()
+
+
 class _Cache:
-    """Digests by path, trusted while size, times and inode stay the same.
+    """Digests by path, trusted while device, inode, size and times stay the same.
 
     A file that changed within the last two seconds is not remembered: a second change within the clock's tick would
     leave the same stamp.
@@ -165,15 +165,12 @@ class _Cache:
             self._known = _read_cache(self._path)
 
     def digest(self, path: Path) -> Digest:
-        before = _stamp(path)
         known = self._known.get(str(path))
-        if known is not None and tuple(known[:4]) == before:
-            return str(known[4])
-        digest = digest_file(path)
-        if _stamp(path) != before:
-            raise InputError("the file changed while it was read", where=path, do="wait until it is complete")
-        if time.time_ns() - max(before[1], before[2]) > _SETTLED_NS:
-            self._new[str(path)] = [*before, digest]
+        if known is not None and tuple(known[:-1]) == stamp_of(path.lstat()):
+            return str(known[-1])
+        stamp, digest = _digest(path)
+        if time.time_ns() - max(stamp[-2:]) > SETTLED_NS:
+            self._new[str(path)] = [*stamp, digest]
         return digest
 
     def save(self) -> None:
@@ -193,9 +190,4 @@ def _read_cache(path: Path) -> dict[str, list[int | str]]:
         return {}
     if not isinstance(data, dict):
         return {}
-    return {path: entry for path, entry in data.items() if isinstance(entry, list) and len(entry) == 5}
-
-
-def _stamp(path: Path) -> _Stamp:
-    status = path.stat()
-    return status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino
+    return {path: entry for path, entry in data.items() if isinstance(entry, list) and len(entry) == _CACHE_FIELDS}

@@ -82,7 +82,7 @@ async def evaluate(
         freshness: which of the candidate's stored answers are reused.
 
     Raises:
-        InputError: the project does not fit the plan, or the judge is the candidate itself.
+        InputError: the project does not fit the plan, the judge is the candidate itself, or a model's files changed.
         InfrastructureError: a model does not start or dies; everything finished is kept.
     """
     started, before = _now(), store.counts()
@@ -98,6 +98,7 @@ async def evaluate(
     if not course.stopped:
         await asking.time()
     await asking.probe()
+    await fleet.require_same_files()
     calibrations, table = await asking.calibrations(), asking.table()
     for calibration in calibrations:
         progress.say(f"  {agreement_text(calibration)}")

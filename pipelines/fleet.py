@@ -37,6 +37,7 @@ class Fleet:
         """The served model of a candidate, started if it is not up.
 
         Raises:
+            InputError: its files are not those of its manifest, or were touched while they were loaded.
             InfrastructureError: it does not start, or the given servers do not answer.
         """
         async with self._locks.setdefault(candidate.digest, asyncio.Lock()):
@@ -45,6 +46,16 @@ class Fleet:
                 served = await stack.enter_async_context(open_engine(candidate, log_dir=self._log_dir))
                 self._running[candidate.digest] = (served, stack)
             return self._running[candidate.digest][0]
+
+    async def require_same_files(self) -> None:
+        """Make sure that the files of everything that is served are still what the manifests say.
+
+        Raises:
+            InputError: a file differs: an engine that reads one late may have read another than was registered.
+        """
+        for served, _ in list(self._running.values()):
+            if served.files is not None:
+                await asyncio.to_thread(served.files.require_same)
 
     async def release(self, candidate: Candidate) -> None:
         """Stop serving a candidate; nothing happens if it is not up."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -11,6 +12,7 @@ from urllib.parse import urlsplit
 from evalharness.candidate import Candidate
 from evalharness.engines.served import ServedModel, engine_version, verify_served
 from evalharness.engines.vllm_server import VllmServer
+from evalharness.loaded_files import LoadedFiles
 from golden_sets.errors import InputError
 
 
@@ -19,13 +21,15 @@ async def open_engine(candidate: Candidate, *, log_dir: Path) -> AsyncIterator[S
     """Serve ``candidate`` for the length of the context, and check that it is what answers.
 
     Several may be open at once. A server started here is stopped on leaving, on an exception, on Ctrl-C, and when
-    relgate is killed.
+    relgate is killed. Its files are read whole before the start and compared with the manifest; nothing of them may be
+    touched until it is up (:mod:`evalharness.loaded_files`).
 
     Raises:
-        InputError: the candidate cannot be served as written, an address serves something else, or the engine's
-            version is not the one in the manifest.
+        InputError: the candidate cannot be served as written, its files are not those of its manifest or were touched
+            while they were loaded, an address serves something else, or the engine's version is not the manifest's.
         InfrastructureError: a server did not start or does not answer; the message has the last lines of its log.
     """
+    files = await asyncio.to_thread(LoadedFiles, candidate)
     if candidate.manifest.engine.kind == "vllm":
         async with VllmServer(candidate, log_dir=log_dir) as server:
             served = ServedModel(
@@ -34,11 +38,13 @@ async def open_engine(candidate: Candidate, *, log_dir: Path) -> AsyncIterator[S
                 urls=(server.url,),
                 engine_version=await engine_version(server.url),
                 check_process=server.check,
+                files=files,
             )
             await _verify(candidate, served)
+            await asyncio.to_thread(files.require_untouched)
             yield served
     else:
-        served = await _endpoints(candidate)
+        served = await _endpoints(candidate, files)
         await _verify(candidate, served)
         yield served
 
@@ -54,7 +60,7 @@ async def _verify(candidate: Candidate, served: ServedModel) -> None:
         )
 
 
-async def _endpoints(candidate: Candidate) -> ServedModel:
+async def _endpoints(candidate: Candidate, files: LoadedFiles) -> ServedModel:
     runtime, where = candidate.runtime, f"candidate '{candidate.name}'"
     if not runtime.urls:
         raise InputError("engine.kind is 'endpoints', but there is no address", where=where, do="set runtime.urls")
@@ -78,4 +84,5 @@ async def _endpoints(candidate: Candidate) -> ServedModel:
         urls=urls,
         engine_version=await engine_version(urls[0], api_key),
         api_key=api_key,
+        files=files,
     )

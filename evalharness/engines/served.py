@@ -9,6 +9,7 @@ from typing import Any
 
 import aiohttp
 
+from evalharness.loaded_files import LoadedFiles
 from golden_sets.errors import InfrastructureError, InputError
 
 _PROBE_TIMEOUT = aiohttp.ClientTimeout(total=20.0, sock_connect=5.0)
@@ -30,6 +31,8 @@ class ServedModel:
     """Bearer token."""
     check_process: Callable[[], None] | None = field(default=None, repr=False, compare=False)
     """Raises :class:`InfrastructureError` when the server's process, where it is ours, has died."""
+    files: LoadedFiles | None = field(default=None, repr=False, compare=False)
+    """What it was loaded from, where that is at hand."""
     declined: set[str] = field(default_factory=set, repr=False, compare=False)
     """Keys of a judge's request that the server does not take, as found out so far."""
 

@@ -306,7 +306,7 @@ def test_an_empty_directory_and_names_that_are_not_utf8_are_refused(tmp_path: Pa
 
 @pytest.fixture
 def settled(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("evalharness.model_directory._SETTLED_NS", -(10**12))
+    monkeypatch.setattr("evalharness.model_directory.SETTLED_NS", -(10**12))
 
 
 @pytest.mark.usefixtures("settled")
@@ -316,7 +316,7 @@ def test_remembered_digests_are_used_and_changes_are_seen(
     cache = tmp_path / "cache"
     first = hash_directory(model, cache_dir=cache)
     with monkeypatch.context() as patched:
-        patched.setattr("evalharness.model_directory.digest_file", lambda path: pytest.fail(f"read {path} again"))
+        patched.setattr("evalharness.model_directory._digest", lambda path: pytest.fail(f"read {path} again"))
         assert hash_directory(model, cache_dir=cache) == first
     status = (model / "config.json").stat()
     (model / "config.json").write_text('{"architectures": ["LlamaForCausalLX"]}', encoding="utf-8")  # the same size

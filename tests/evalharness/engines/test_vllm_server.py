@@ -17,6 +17,7 @@ import pytest
 from evalharness.candidate import Candidate, Engine, Manifest, Runtime, Sampling
 from evalharness.engines import fingerprint, open_engine
 from evalharness.generation import GenerationSettings, generate
+from evalharness.model_directory import hash_directory
 from evalharness.samples import SampleStore
 from golden_sets.errors import InfrastructureError, InputError
 from golden_sets.records import Prompt
@@ -29,7 +30,7 @@ MakePrompts = Callable[..., list[Prompt]]
 
 def candidate(directory: Path = MODEL, version: str | None = None, **runtime: object) -> Candidate:
     manifest = Manifest(
-        model={},
+        model=hash_directory(directory) if directory.is_dir() and any(directory.iterdir()) else {},
         sampling=Sampling(max_tokens=24, seed=0),
         engine=Engine(kind="vllm", args=ENGINE, version=version),
     )
@@ -151,7 +152,7 @@ async def test_a_port_in_use_is_refused_before_anything_starts(tmp_path: Path) -
 
 
 async def test_a_missing_model_directory_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="no model directory"):
+    with pytest.raises(InputError, match="no such directory"):
         async with open_engine(candidate(tmp_path / "none"), log_dir=tmp_path):
             pass
 
@@ -164,7 +165,7 @@ async def test_a_log_directory_that_cannot_be_made(tmp_path: Path) -> None:
 
 
 async def test_a_start_that_takes_too_long_is_given_up(tmp_path: Path) -> None:
-    slow = candidate(tmp_path)
+    slow = candidate()
     slow = slow.model_copy(update={"runtime": slow.runtime.model_copy(update={"start_timeout_s": 0.3})})
     with pytest.raises(InfrastructureError, match=r"not ready within 0\.3 s"):
         async with open_engine(slow, log_dir=tmp_path / "logs"):
