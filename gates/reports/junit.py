@@ -70,9 +70,7 @@ def _verdict_suite(report: ReportInput) -> ET.Element:
     return suite
 
 
-def _case(
-    decision: Decision, check: CheckResult, family: list[CheckResult], standing: Standing | None
-) -> ET.Element:
+def _case(decision: Decision, check: CheckResult, family: list[CheckResult], standing: Standing | None) -> ET.Element:
     case = _empty_case(decision, check.check, check.id)
     lines = [
         check.reason,

@@ -72,9 +72,7 @@ def render_html(report: ReportInput) -> str:
             kind_titles=KIND_TITLES,
             hatch=HATCH,
             standing=standing,
-            standing_view=None
-            if standing is None
-            else standing_view(standing, version=short(decision.subject_digest)),
+            standing_view=None if standing is None else standing_view(standing, version=short(decision.subject_digest)),
             key_digits=KEY_DIGITS,
             on_expiry=ON_EXPIRY,
         )
@@ -117,4 +115,3 @@ def is_address(text: str) -> bool:
     except ValueError:
         return False
     return parts.scheme in ("http", "https") and bool(parts.netloc)
-

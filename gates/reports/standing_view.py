@@ -44,8 +44,7 @@ def standing_view(standing: Standing, *, version: str) -> StandingView:
         thresholds=standing.thresholds,
         loosened=max((since.loosened for since in standing.thresholds), default=0),
         offline=(
-            f"relgate registry export {version} --channel {standing.channel} --stage {standing.stage} "
-            f"-o {version}.zip",
+            f"relgate registry export {version} --channel {standing.channel} --stage {standing.stage} -o {version}.zip",
             f"relgate registry verify --offline {version}.zip --checkpoint CHECKPOINT --trust ROOT.pub",
         ),
     )
@@ -63,8 +62,8 @@ def lead(standing: Standing) -> str:
 def waiver_words(waiver: WaiverGiven) -> str:
     """A waiver in one sentence, for the check that it lifts."""
     return (
-        f"Waived by {waiver.person} ({waiver.role}) until {moment(waiver.expires)} for {waiver.scope}: {waiver.reason}; "
-        f"meanwhile: {waiver.control}. On expiry {ON_EXPIRY.get(waiver.on_expiry, waiver.on_expiry)}."
+        f"Waived by {waiver.person} ({waiver.role}) until {moment(waiver.expires)} for {waiver.scope}: "
+        f"{waiver.reason}; meanwhile: {waiver.control}. On expiry {ON_EXPIRY.get(waiver.on_expiry, waiver.on_expiry)}."
     )
 
 
