@@ -14,18 +14,15 @@ from itertools import islice
 from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Engine, Table, func, inspect, select, text
+from sqlalchemy import ColumnElement, Engine, Table, func, select
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.schema import CreateTable
 
 from evalharness.database import database_errors, write_transaction
 from evalharness.generation_records import Generation, Judgment, ParseStatus
+from evalharness.samples.making import make_tables
 from evalharness.samples.tables import (
     GENERATIONS,
     JUDGMENTS,
-    LATER_COLUMNS,
-    METADATA,
     generation_of,
     generation_row,
     judgment_of,
@@ -57,10 +54,7 @@ class SampleStore:
                 (JUDGMENTS, JUDGMENTS.c.parse_status == ParseStatus.ERROR.value),
             )
         }
-        try:
-            self._make_tables()
-        except DBAPIError:
-            self._make_tables()  # two processes may make them at the same moment; the second try finds them
+        make_tables(engine)
 
     def generations(
         self, candidate_digest: Digest, request_digests: Iterable[Digest], *, repeats: int = 1, run: str = ""
@@ -155,25 +149,9 @@ class SampleStore:
             async with self.writer() as own:
                 yield own
 
-    def _make_tables(self) -> None:
-        with write_transaction(self.engine) as connection:
-            for table in METADATA.sorted_tables:
-                connection.execute(CreateTable(table, if_not_exists=True))
-            _add_later_columns(connection)
-
     def _rows(self, query: Any) -> Iterator[Any]:
         with database_errors(self.engine), self.engine.connect() as connection:
             yield from connection.execute(query).mappings()
-
-
-def _add_later_columns(connection: Connection) -> None:
-    """Bring a database that an older version made up to date; nothing it holds is changed."""
-    preparer = connection.dialect.identifier_preparer
-    for column in LATER_COLUMNS:
-        if column.name not in {c["name"] for c in inspect(connection).get_columns(column.table.name)}:
-            table, name = preparer.format_table(column.table), preparer.format_column(column)
-            type_ = column.type.compile(connection.dialect)
-            connection.execute(text(f"ALTER TABLE {table} ADD COLUMN {name} {type_}"))
 
 
 def _upsert(engine: Engine, table: Table, failed: ColumnElement[bool]) -> Any:

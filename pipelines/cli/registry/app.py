@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from pipelines.cli.registry import moving, reading, verifying
+from pipelines.cli.registry import databases, moving, reading, verifying
 
 app = typer.Typer(
     help="Versions, decisions, signatures and channels: list, show, sign, promote, roll back, prove.",
@@ -16,3 +16,5 @@ app.command("log")(reading.log)
 app.command("verify")(verifying.verify)
 app.command("promote")(moving.promote)
 app.command("rollback")(moving.rollback)
+app.command("migrate")(databases.migrate)
+app.command("grant")(databases.grant)
