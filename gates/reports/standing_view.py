@@ -23,6 +23,8 @@ class StandingView:
     """Heading of the section on signatures and waivers."""
     lead: str
     """Where it stands, in one sentence."""
+    opening: str
+    """The same, before a list of what stands against it."""
     thresholds: tuple[ThresholdsSince, ...]
     """Differences to earlier policies."""
     loosened: int
@@ -41,6 +43,9 @@ def standing_view(standing: Standing, *, version: str) -> StandingView:
     return StandingView(
         title="Signatures and waivers" if standing.waivers else "Signatures",
         lead=lead(standing),
+        opening=f"{standing.place} has not moved. What stands against it:"
+        if standing.missing and not standing.moves
+        else lead(standing),
         thresholds=standing.thresholds,
         loosened=max((since.loosened for since in standing.thresholds), default=0),
         offline=(

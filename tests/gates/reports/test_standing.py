@@ -87,13 +87,17 @@ STANDING = Standing(
 
 @pytest.fixture
 def signed(blocked: ReportInput) -> ReportInput:
-    return replace(blocked, standing=STANDING)
+    checks = tuple(check.model_copy(update={"waivable": True}) for check in blocked.decision.checks)
+    decision = blocked.decision.model_copy(update={"checks": checks})
+    return replace(blocked, decision=decision, standing=STANDING)
 
 
 def test_the_page_says_who_signed_and_what_is_missing(signed: ReportInput) -> None:
     page = render_html(signed)
     assert "What stands against it: 1 of ml-owner must approve." in page
-    assert '<th scope="row">sam</th><td>submitter</td><td>the decision</td><td>2026-03-02 09:30 UTC</td>' in page
+    assert "<li>1 of ml-owner must approve</li>" in page
+    assert '<th scope="row">sam</th><td>submitter</td><td>the decision</td>' in page
+    assert '<td class="when">2026-03-02 09:30 UTC</td>' in page
     assert f'<code title="{"b" * 64}">{"b" * 12}</code>' in page
     assert "does not count: its key was revoked" in page
     assert "&lt;script&gt;alert(1)" in page
