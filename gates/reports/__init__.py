@@ -6,7 +6,7 @@ from gates.reports.markdown import render_markdown
 from gates.reports.model import FailingExample, JudgedAnswer, ReportInput
 from gates.reports.page import render_html
 from gates.reports.sections import Figure, Listing, Section
-from gates.reports.standing import Signature, Standing, ThresholdChange, ThresholdsSince, WaiverGiven
+from gates.reports.standing import Signature, Standing, ThresholdsSince, WaiverGiven
 from gates.reports.writing import ReportPaths, write_report
 
 __all__ = [
@@ -19,7 +19,6 @@ __all__ = [
     "Section",
     "Signature",
     "Standing",
-    "ThresholdChange",
     "ThresholdsSince",
     "WaiverGiven",
     "render_html",

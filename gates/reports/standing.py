@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from gates.policy_changes import PolicyChange
 from golden_sets.digests import Digest
 
 
@@ -71,24 +72,6 @@ class WaiverGiven:
 
 
 @dataclass(frozen=True, slots=True)
-class ThresholdChange:
-    """One difference between two policies."""
-
-    check: str | None
-    """The check; None: it is about the whole policy."""
-    field: str
-    """What differs: ``threshold``, ``margin``, ``alpha``..."""
-    before: str
-    """What it was, in words."""
-    after: str
-    """What it is, in words."""
-    owner: str | None
-    """Who answers for it."""
-    loosened: bool | None
-    """Whether it makes it easier to pass; None: neither way, or that depends."""
-
-
-@dataclass(frozen=True, slots=True)
 class ThresholdsSince:
     """How the decision's policy differs from an earlier one."""
 
@@ -96,7 +79,7 @@ class ThresholdsSince:
     """The earlier policy in words: name, version, and what it stands for."""
     policy: Digest
     """The earlier policy."""
-    changes: tuple[ThresholdChange, ...]
+    changes: tuple[PolicyChange, ...]
     """Every difference; empty: none."""
 
     @property

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from gates.policy_changes import PolicyChange
 from gates.reports.figures import count
-from gates.reports.standing import Signature, Standing, ThresholdChange, ThresholdsSince, WaiverGiven
+from gates.reports.standing import Signature, Standing, ThresholdsSince, WaiverGiven
 
 KEY_DIGITS = 12
 """Digits of a key's id that are shown; the whole is in the JSON."""
@@ -83,14 +84,14 @@ def signature_words(signature: Signature) -> str:
     )
 
 
-def change_words(change: ThresholdChange) -> str:
+def change_words(change: PolicyChange) -> str:
     """A changed threshold in one line."""
     about = "" if change.check is None else f"{change.check}: "
     owner = "no owner" if change.owner is None else f"owner {change.owner}"
     return f"{about}{change.field} {change.before} -> {change.after} ({owner}; {change_mark(change)})"
 
 
-def change_mark(change: ThresholdChange) -> str:
+def change_mark(change: PolicyChange) -> str:
     """Whether a change makes it easier to pass, in a word."""
     return {True: "LOOSENED", False: "tightened", None: "changed"}[change.loosened]
 

@@ -8,11 +8,11 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+from gates.policy_changes import PolicyChange
 from gates.reports import (
     ReportInput,
     Signature,
     Standing,
-    ThresholdChange,
     ThresholdsSince,
     WaiverGiven,
     render_html,
@@ -66,9 +66,9 @@ WAIVER = WaiverGiven(
     counts=True,
     note="counts for flagship/production",
 )
-LOOSENED = ThresholdChange("violations", "threshold", "0.01", "0.02", "safety", loosened=True)
-TIGHTENED = ThresholdChange("golden-floor", "threshold", "0.75", "0.8", None, loosened=False)
-WHOLE = ThresholdChange(None, "alpha", "0.05", "0.1", None, loosened=None)
+LOOSENED = PolicyChange("violations", "threshold", "0.01", "0.02", "safety", loosened=True)
+TIGHTENED = PolicyChange("golden-floor", "threshold", "0.75", "0.8", None, loosened=False)
+WHOLE = PolicyChange(None, "alpha", "0.05", "0.1", None, loosened=None)
 STANDING = Standing(
     channel="flagship",
     stage="production",
