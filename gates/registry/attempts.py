@@ -7,8 +7,6 @@ the policy's rule makes the error rate of it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, select
@@ -16,45 +14,9 @@ from sqlalchemy import Connection, select
 from evalharness.plan import Plan
 from gates.registry import ledger
 from gates.registry.tables import LEDGER
+from gates.verifier.attempts import Attempt as Attempt
 from gates.verifier.events import Event
 from golden_sets.digests import Digest
-
-
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """One subject put to some sets, asking one question."""
-
-    lineage: str
-    """``channel/line``: attempts of one lineage are counted together."""
-    sets: Mapping[str, Digest]
-    """Digest of every set by name; only digests count."""
-    subject: Digest | None
-    """Digest of the subject's manifest; None: somebody new, to look up the number they would get."""
-    question: Digest
-    """Digest of what is asked, without the attempt's number and what follows from it."""
-
-    @classmethod
-    def of(cls, event: Event) -> Attempt:
-        """The attempt that an event tells of."""
-        payload = event.payload
-        return cls(payload["lineage"], payload["sets"], payload["subject"], payload["question"])
-
-    def is_same(self, other: Attempt) -> bool:
-        """Whether both are one attempt: the same subject of the same lineage asked the same question."""
-        return (self.lineage, self.subject, self.question) == (other.lineage, other.subject, other.question)
-
-    def shares(self, other: Attempt) -> bool:
-        """Whether both are of one lineage and some set is put to both: by its name or its digest.
-
-        A set with a prompt added or taken away is the same set to whoever has seen the others. Fresh prompts that shall
-        count as such go into a set of another name.
-        """
-        ours, theirs = ({*one.sets, *one.sets.values()} for one in (self, other))
-        return self.lineage == other.lineage and not ours.isdisjoint(theirs)
-
-    def number_after(self, earlier: Iterable[Attempt]) -> int:
-        """The number it has as a new attempt: 1 + how many earlier ones of its lineage share a set with it."""
-        return 1 + sum(self.shares(other) for other in earlier)
 
 
 def recorded_number(connection: Connection, attempt: Attempt) -> int | None:

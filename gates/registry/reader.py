@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from sqlalchemy import Engine
@@ -11,13 +11,16 @@ from evalharness.evidence import Evidence
 from evalharness.plan import Plan
 from gates.decision import Decision
 from gates.registry import attempts, channels, ledger
-from gates.registry.attempts import Attempt
 from gates.registry.blobs import RecordType, get_blob, has_blob, read_record
 from gates.registry.channels import CHANNEL_NAMES, STAGES, ChannelState
+from gates.registry.standing import DecisionStanding, read_standing
 from gates.registry.transactions import prepare, reading
-from gates.registry.verification import Verification, verify
+from gates.registry.verification import verify
 from gates.registry.versions import Version, read_version, resolve
+from gates.signing.predicates import PublicKey
+from gates.verifier.attempts import Attempt
 from gates.verifier.events import Checkpoint, Event
+from gates.verifier.findings import Advance, Kept, Verification
 from golden_sets.digests import Digest, short
 from golden_sets.errors import InputError
 
@@ -220,6 +223,15 @@ class RegistryReader:
                 raise InputError(f"{problem} recorded under '{reference}'", do=f"the newest are: {known}")
             return read_record(connection, found.pop(), Decision)
 
+    def standing(self, decision: Decision, channel: str, stage: str) -> DecisionStanding | None:
+        """Where a decision stands: signatures, moves that rest on it, what stands against the next; None: unrecorded.
+
+        Raises:
+            InputError: an unknown channel or stage.
+        """
+        with reading(self._engine) as connection:
+            return read_standing(connection, decision, channel, stage)
+
     def plan(self, digest: Digest) -> Plan:
         """A recorded plan.
 
@@ -282,10 +294,27 @@ class RegistryReader:
         with reading(self._engine) as connection:
             return ledger.consistency_proof(connection, old, new)
 
-    def verify(self, *, checkpoint: Checkpoint | None = None) -> Verification:
-        """Recompute everything from the rows; against a checkpoint, that nothing before it was changed."""
+    def verify(
+        self,
+        *,
+        checkpoint: Checkpoint | None = None,
+        kept: Sequence[Kept] = (),
+        trust: Collection[PublicKey] = (),
+        verdicts: bool = False,
+        advance: Advance | None = None,
+    ) -> Verification:
+        """Recompute everything from the rows.
+
+        Args:
+            checkpoint: one taken earlier and kept elsewhere: nothing before it was changed.
+            kept: more such, also signed ones.
+            trust: public keys that the reader knows to be whose they should be.
+            verdicts: derive again the verdicts on which promotions rest, from the per-prompt outcomes.
+            advance: who is told how far that is.
+        """
+        checkpoints = (*kept, *(() if checkpoint is None else (checkpoint,)))
         with reading(self._engine) as connection:
-            return verify(connection, checkpoint=checkpoint)
+            return verify(connection, kept=checkpoints, trust=trust, verdicts=verdicts, advance=advance)
 
     def _record(self, digest: Digest, type_: type[RecordType]) -> RecordType:
         with reading(self._engine) as connection:

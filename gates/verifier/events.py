@@ -73,9 +73,40 @@ class Event:
         }
 
     @property
+    def leaf_data(self) -> bytes:
+        """The event in canonical JSON: what the leaf is the hash of."""
+        return canonical_json(self.to_json())
+
+    @property
     def leaf_hash(self) -> bytes:
         """Hash of the event as a leaf of the log."""
-        return merkle.leaf_hash(canonical_json(self.to_json()))
+        return merkle.leaf_hash(self.leaf_data)
+
+    def leaf_around(self, payload: bytes) -> bytes:
+        """The same hash, made around the canonical JSON of the payload: encoding it twice costs most of verification.
+
+        Canonical JSON of an object is its members in the order of their keys, each encoded by itself.
+        """
+        actor, position, time, type_ = map(canonical_json, (self.actor, self.position, self.time, self.type))
+        parts = (b'{"actor":', actor, b',"payload":', payload, b',"position":', position)
+        return merkle.leaf_hash(b"".join((*parts, b',"time":', time, b',"type":', type_, b"}")))
+
+    @classmethod
+    def from_json(cls, data: Any) -> Event:
+        """Read the form that :meth:`to_json` makes.
+
+        Raises:
+            InputError: not an event.
+        """
+        if (
+            not isinstance(data, dict)
+            or set(data) != {"position", "time", "type", "actor", "payload"}
+            or type(data["position"]) is not int
+            or not all(isinstance(data[key], str) for key in ("time", "type", "actor"))
+            or not isinstance(data["payload"], dict)
+        ):
+            raise InputError("not an event of a log")
+        return cls(**data)
 
 
 @dataclass(frozen=True, slots=True)
