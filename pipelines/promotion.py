@@ -120,7 +120,6 @@ def mirror(
         decision=decision,
         evidence=evidence,
         report_dir=report_dir,
-        policy_name=decision.policy_name,
         channel=project.file.channel,
     )
     warnings = () if mirrored.warning is None else (mirrored.warning,)

@@ -312,7 +312,6 @@ def _mirrored(
             decision=decision,
             evidence=measured.evidence,
             report_dir=paths.html.parent,
-            policy_name=decision.policy_name,
             channel=CHANNEL,
         )
     ]

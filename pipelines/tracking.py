@@ -9,28 +9,21 @@ registry's digest as their source (``relgate:sha256:...``: no weights are copied
 
 from __future__ import annotations
 
-import logging
 import math
-import os
 import re
-import sqlite3
-import tempfile
-import warnings
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
-
-from filelock import FileLock
 
 from evalharness.candidate import Candidate
 from evalharness.evidence import Estimate, Evidence
+from evalharness.model_directory import hash_directory
 from gates.decision import Decision, Status
-from golden_sets.digests import Digest, short
+from golden_sets.digests import Digest, digest_json, short
 from pipelines.subjects import Subject
+from pipelines.tracking_server import connected, database_of, reason_of, without_password
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -41,15 +34,13 @@ DIGEST_TAG = "relgate.digest"
 """Tag of a run and of a model version: the digest of the version."""
 SOURCE_PREFIX = "relgate:"
 """A model version's source is this and the version's digest."""
+VERDICT_TAG = "relgate.verdict"
+"""Tag of a run and of a model version: what was decided."""
+NAME_TAG = "relgate.name"
+"""Tag of a model version: the version's name."""
+REPORT_TAG = "relgate.report"
+"""Tag of a run: the digest of the report's files as they were logged."""
 
-_ENVIRONMENT = {
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-    "DO_NOT_TRACK": "true",
-    # A tracking server that is down must not hold up a release for minutes.
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
-}
-_LOCK_TIMEOUT_S = 120
 _METRICS_PER_BATCH = 500
 _LONGEST_PARAM = 500
 
@@ -73,7 +64,6 @@ def mirror_release(
     decision: Decision,
     evidence: Evidence,
     report_dir: Path | None,
-    policy_name: str,
     channel: str,
 ) -> Mirrored:
     """Mirror one decision as a run with its metrics, digests and report, and its subject as a model version.
@@ -84,7 +74,6 @@ def mirror_release(
         decision: the decision to mirror.
         evidence: what it rests on.
         report_dir: directory whose files become the run's artifacts under ``report/``; None: none.
-        policy_name: name of the policy.
         channel: the channel, which is the name of the registered model.
     """
 
@@ -94,11 +83,11 @@ def mirror_release(
         experiment = _experiment(client, tracking_uri, f"relgate/{channel}")
         run_id, finished = _run(client, experiment, subject, decision)
         if not finished:
-            _log(client, run_id, subject, decision, evidence, policy_name)
+            _log(client, run_id, subject, decision, evidence)
             if report_dir is not None:
-                client.log_artifacts(run_id, str(report_dir), artifact_path="report")
+                log_report(client, run_id, report_dir)
         version = _model_version(client, channel, subject.digest, subject.name, run_id)
-        for key, value in _decision_tags(decision, policy_name).items():
+        for key, value in version_tags(decision).items():
             client.set_model_version_tag(channel, str(version), key, value)
         if not finished:  # last, so that a run that was cut short is taken up again
             client.set_terminated(run_id, status="FINISHED")
@@ -142,7 +131,7 @@ def _experiment(client: MlflowClient, tracking_uri: str, name: str) -> str:
     known = client.get_experiment_by_name(name)
     if known is not None:
         return str(known.experiment_id)
-    database = _sqlite_file(tracking_uri)
+    database = database_of(tracking_uri)
     location = None if database is None else (database.parent / "mlartifacts").as_uri()
     return str(client.create_experiment(name, artifact_location=location))
 
@@ -152,7 +141,7 @@ def _run(client: MlflowClient, experiment: str, subject: Subject, decision: Deci
     found = client.search_runs([experiment], f"tags.`{DECISION_TAG}` = '{decision.digest}'", max_results=1)
     if found:
         return str(found[0].info.run_id), found[0].info.status == "FINISHED"
-    tags = {DECISION_TAG: decision.digest, DIGEST_TAG: subject.digest, "relgate.verdict": decision.verdict.value}
+    tags = {key: value for key, value in run_tags(decision).items() if key in (DECISION_TAG, DIGEST_TAG, VERDICT_TAG)}
     run = client.create_run(experiment, run_name=f"{subject.name}: {decision.verdict.value}", tags=tags)
     return str(run.info.run_id), False
 
@@ -163,7 +152,6 @@ def _log(
     subject: Subject,
     decision: Decision,
     evidence: Evidence,
-    policy_name: str,
 ) -> None:
     from mlflow.entities import Metric, Param, RunTag
 
@@ -177,8 +165,24 @@ def _log(
         run_id,
         metrics=[Metric(key, float(value), moment, 0) for key, value in counts.items()],
         params=[Param(key, str(value)[:_LONGEST_PARAM]) for key, value in _params(subject, decision).items()],
-        tags=[RunTag(key, value) for key, value in {**_digest_tags(decision), "relgate.policy": policy_name}.items()],
+        tags=[RunTag(key, value) for key, value in run_tags(decision).items()],
     )
+
+
+def log_report(client: MlflowClient, run_id: str, directory: Path) -> None:
+    """Log a report's files with a run, and the digest of them all."""
+    client.set_tag(run_id, REPORT_TAG, report_digest(directory))
+    client.log_artifacts(run_id, str(directory), artifact_path="report")
+
+
+def report_digest(directory: Path) -> Digest:
+    """Digest of the files of a report.
+
+    Raises:
+        InputError: there is none, or it holds a link.
+        InfrastructureError: a file cannot be read.
+    """
+    return digest_json(hash_directory(directory))
 
 
 def flatten_estimates(estimates: tuple[Estimate, ...]) -> dict[str, float]:
@@ -237,8 +241,13 @@ def _params(subject: Subject, decision: Decision) -> dict[str, object]:
     }
 
 
-def _digest_tags(decision: Decision) -> dict[str, str]:
-    digests = {
+def run_tags(decision: Decision) -> dict[str, str]:
+    """Tags of a decision's run."""
+    tags = {
+        DECISION_TAG: decision.digest,
+        DIGEST_TAG: decision.subject_digest,
+        VERDICT_TAG: decision.verdict.value,
+        "relgate.policy": decision.policy_name,
         "relgate.policy_digest": decision.policy_digest,
         "relgate.evidence_digest": decision.evidence_digest,
         "relgate.plan_digest": decision.plan_digest,
@@ -247,15 +256,15 @@ def _digest_tags(decision: Decision) -> dict[str, str]:
         "relgate.failed_checks": ", ".join(decision.ids(Status.FAIL)),
         "relgate.inconclusive_checks": ", ".join(decision.ids(Status.INCONCLUSIVE)),
     }
-    return {key: value for key, value in digests.items() if value}
+    return {key: value for key, value in tags.items() if value}
 
 
-def _decision_tags(decision: Decision, policy_name: str) -> dict[str, str]:
-    """Tags of the model version: the decision on it that was mirrored last."""
+def version_tags(decision: Decision) -> dict[str, str]:
+    """Tags of a model version: the decision on it that was mirrored last."""
     return {
         DECISION_TAG: decision.digest,
-        "relgate.verdict": decision.verdict.value,
-        "relgate.policy": f"{policy_name} {decision.policy_version}",
+        VERDICT_TAG: decision.verdict.value,
+        "relgate.policy": f"{decision.policy_name} {decision.policy_version}",
     }
 
 
@@ -276,96 +285,19 @@ def _model_version(client: MlflowClient, channel: str, digest: Digest, name: str
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
-    tags = {DIGEST_TAG: digest, "relgate.name": name}
+    tags = {DIGEST_TAG: digest, NAME_TAG: name}
     description = f"{name} ({short(digest)})"
     version = client.create_model_version(channel, source, run_id=run_id, tags=tags, description=description)
     return int(version.version)
 
 
-# -- MLflow at arm's length ----------------------------------------------------------------------------------
-
-
 def _guarded(tracking_uri: str, action: Callable[[MlflowClient], Mirrored]) -> Mirrored:
     try:
-        with _quiet(), _one_at_a_time(tracking_uri):
-            from mlflow import MlflowClient
-
-            return action(MlflowClient(tracking_uri=tracking_uri, registry_uri=tracking_uri))
+        with connected(tracking_uri) as client:
+            return action(client)
     except Exception as error:  # noqa: BLE001 - a mirror: whatever goes wrong in it must not break a release
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        where = _without_password(tracking_uri, tracking_uri)
-        return Mirrored(None, None, f"MLflow at {where} was not updated: {_without_password(reason, tracking_uri)}")
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """No telemetry, no migration messages, no deprecations of MLflow's own making."""
-    for key, value in _ENVIRONMENT.items():
-        os.environ.setdefault(key, value)
-    loggers = [logging.getLogger(name) for name in ("mlflow", "alembic", "urllib3")]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        import mlflow  # noqa: F401 - sets its own log levels, which are lowered below
-
-        levels = [logger.level for logger in loggers]
-        for logger in loggers:
-            logger.setLevel(logging.ERROR)
-        try:
-            yield
-        finally:
-            for logger, level in zip(loggers, levels, strict=True):
-                logger.setLevel(level)
-
-
-@contextmanager
-def _one_at_a_time(tracking_uri: str) -> Iterator[None]:
-    """Two processes must not create the same database, run or model version at once (SQLite only)."""
-    database = _sqlite_file(tracking_uri)
-    if database is None:
-        yield
-        return
-    database.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(f"{database}.lock", timeout=_LOCK_TIMEOUT_S):
-        if not database.exists():
-            _create_database(database)
-        yield
-
-
-def _create_database(database: Path) -> None:
-    """Let MLflow run its migrations in memory where there is room, then put the file in place.
-
-    They are some sixty transactions: on a busy disk that waits for each of them, this is several times faster, and
-    a run that is killed meanwhile leaves no half-migrated database.
-    """
-    from mlflow import MlflowClient
-
-    memory = Path("/dev/shm")  # noqa: S108 - a private directory is made in it
-    with tempfile.TemporaryDirectory(dir=memory if os.access(memory, os.W_OK) else database.parent) as directory:
-        made, placed = Path(directory) / "mlflow.db", database.with_name(database.name + ".new")
-        MlflowClient(tracking_uri=f"sqlite:///{made}", registry_uri=f"sqlite:///{made}")
-        with closing(sqlite3.connect(made)) as source, closing(sqlite3.connect(placed)) as target:
-            source.backup(target)
-        placed.replace(database)
-
-
-def _sqlite_file(tracking_uri: str) -> Path | None:
-    """The file behind an SQLite address; None: another kind of address.
-
-    Raises:
-        ValueError: the address names no file.
-    """
-    if not tracking_uri.startswith("sqlite:"):
-        return None
-    name = tracking_uri.removeprefix("sqlite:///").partition("?")[0]
-    if name in ("", ":memory:") or name.startswith("sqlite:"):
-        raise ValueError("the address names no file; write sqlite:///FILE")
-    return Path(name).resolve()
-
-
-def _without_password(text: str, uri: str) -> str:
-    """A text without the password that an address holds."""
-    password = urlsplit(uri).password
-    return text if not password else text.replace(f":{password}@", ":***@")
+        where = without_password(tracking_uri, tracking_uri)
+        return Mirrored(None, None, f"MLflow at {where} was not updated: {reason_of(error, tracking_uri)}")
 
 
 def _milliseconds(moment: str) -> int:

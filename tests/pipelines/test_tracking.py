@@ -104,7 +104,6 @@ def mirror(uri: str, subject: Candidate, verdict: Verdict = Verdict.PROMOTE, rep
         decision=decision(subject, verdict),
         evidence=evidence(subject),
         report_dir=report,
-        policy_name="enterprise",
         channel="flagship",
     )
 
