@@ -54,6 +54,8 @@ class Divergence:
     """Alias, number of the version, or id of the run."""
     digest: Digest | None = None
     """The version or decision that it should be about, where the registry knows it."""
+    spare: bool = False
+    """Whether a model version has no place in the mirror at all."""
 
 
 def mirror_problems(tracking_uri: str, registry: Registry) -> tuple[str, ...]:
@@ -151,10 +153,10 @@ class _Check:
             problem = f"is named {tags.get('relgate.name')!r}, the registry says {known.name!r}"
         elif (decision := tags.get(DECISION_TAG)) is not None:
             problem = self._decision_problem(decision, digest, tags.get(VERDICT_TAG))
-        seen.add(source)
         if problem is not None:
-            named = None if known is None else known.digest
-            yield Divergence(f"version {number} of {channel} {problem}", "version", channel, number, named)
+            named, spare = None if known is None else known.digest, known is None or source in seen
+            yield Divergence(f"version {number} of {channel} {problem}", "version", channel, number, named, spare)
+        seen.add(source)
 
     def _decision_problem(self, decision: str, subject: Digest, verdict: str | None) -> str | None:
         try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from pipelines.cli.registry import databases, moving, reading, verifying
+from pipelines.cli.registry import databases, mirroring, moving, reading, verifying, weights
 
 app = typer.Typer(
     help="Versions, decisions, signatures and channels: list, show, sign, promote, roll back, prove.",
@@ -18,3 +18,5 @@ app.command("promote")(moving.promote)
 app.command("rollback")(moving.rollback)
 app.command("migrate")(databases.migrate)
 app.command("grant")(databases.grant)
+app.command("weights")(weights.weights)
+app.command("mirror")(mirroring.mirror)
