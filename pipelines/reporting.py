@@ -14,7 +14,16 @@ from evalharness.plan import Plan
 from evalharness.scoring import Answer
 from gates.decision import Decision
 from gates.policy import Policy
-from gates.reports import FailingExample, JudgedAnswer, ReportInput, ReportPaths, Section, write_report
+from gates.reports import (
+    FailingExample,
+    JudgedAnswer,
+    ReportInput,
+    ReportPaths,
+    Section,
+    Standing,
+    kept_examples,
+    write_report,
+)
 from gates.reports.model import is_failure
 from golden_sets.digests import short
 from golden_sets.records import SetKind
@@ -35,8 +44,11 @@ def report(
     answers: Sequence[Answer] = (),
     exposures: Mapping[str, int] | None = None,
     sections: Sequence[Section] = (),
+    standing: Standing | None = None,
 ) -> ReportPaths:
     """Write the report of a decision into its own folder below ``directory``.
+
+    Where no answers are at hand, the failing prompts of a report of this decision that lies there are kept.
 
     Args:
         decision: the verdict and its checks.
@@ -48,10 +60,12 @@ def report(
         answers: the answers, where they are at hand: failing ones become examples.
         exposures: how many subjects each set has measured, by its name, where that is counted.
         sections: what else the report is to tell.
+        standing: where the decision stands in a registry.
 
     Raises:
         InfrastructureError: it cannot be written.
     """
+    folder = report_folder(decision, directory)
     inputs = ReportInput(
         decision=decision,
         evidence=evidence,
@@ -60,11 +74,12 @@ def report(
         relgate=relgate_version(),
         plan=plan,
         outcomes=outcomes,
-        examples=failing_examples(answers),
+        examples=failing_examples(answers) or kept_examples(ReportPaths.below(folder).json, decision.digest),
         exposures=exposures or {},
         sections=tuple(sections),
+        standing=standing,
     )
-    return write_report(inputs, report_folder(decision, directory))
+    return write_report(inputs, folder)
 
 
 def report_folder(decision: Decision, directory: Path) -> Path:

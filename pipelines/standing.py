@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
+from evalharness.evidence import Evidence
+from evalharness.plan import Plan
 from gates.decision import Decision
 from gates.policy import Policy
 from gates.policy_changes import changes
 from gates.registry import Registry
+from gates.registry.channels import CHANNEL_NAMES, PRODUCTION, ROUTERS
 from gates.registry.standing import DecisionStanding
 from gates.reports import Signature, Standing, ThresholdsSince, WaiverGiven
 from gates.signing.predicates import Approval, Sanction, Submission, Waiver
 from gates.verifier.authority import Given
 from gates.verifier.promotion import Case, counted, refusals
 from golden_sets.digests import Digest, short
+from pipelines.project import Project
 
 
 def standing_of(registry: Registry, decision: Decision, channel: str, stage: str) -> Standing | None:
@@ -54,6 +59,33 @@ def standing_of(registry: Registry, decision: Decision, channel: str, stage: str
         missing=() if found.moved else tuple(refusal.text for refusal in refusals(found.case)),
         thresholds=tuple(_thresholds(registry, found, policy)),
     )
+
+
+def place_of(
+    evidence: Evidence,
+    plan: Plan | None,
+    *,
+    channel: str | None = None,
+    stage: str | None = None,
+    project: Project | None = None,
+) -> tuple[str, str]:
+    """Channel and stage that a decision is for, where it is not told.
+
+    The channel is that of the plan's lineage; else the project's. The stage is the project's, else production.
+    """
+    lineage = "" if plan is None else plan.lineage.partition("/")[0]
+    file = None if project is None else project.file
+    if evidence.subject_kind == "router":
+        own = PRODUCTION if file is None or file.router is None else file.router.stage
+        return channel or ROUTERS, stage or own
+    known = lineage if lineage in CHANNEL_NAMES else CHANNEL_NAMES[0] if file is None else file.channel
+    return channel or known, stage or (PRODUCTION if file is None else file.stage)
+
+
+def changed_thresholds(standing: Standing | None) -> list[dict[str, Any]]:
+    """Differences to the policies before, plain JSON data; without a registry: none."""
+    found: list[dict[str, Any]] = [] if standing is None else standing.to_json()["changed_thresholds"]
+    return found
 
 
 # -- signatures and waivers ----------------------------------------------------------------------------------

@@ -12,7 +12,6 @@ from gates.registry import ledger
 from gates.registry.acts import load_authority
 from gates.registry.channels import PRODUCTION, case_of_move, read_channel
 from gates.registry.history import Move, last_promotion
-from gates.registry.versions import name_of
 from gates.signing.predicates import Sanction
 from gates.verifier.authority import Given, Pinned
 from gates.verifier.events import Checkpoint, Event
@@ -97,10 +96,9 @@ def read_standing(connection: Connection, decision: Decision, channel: str, stag
 
 
 def _case(connection: Connection, decision: Decision, channel: str, stage: str) -> Case:
-    subject = decision.subject_digest
-    return case_of_move(
-        connection, read_channel(connection, channel, stage), subject, name_of(connection, subject), decision.digest
-    )
+    # By the decision's own name for it: what was imported and gated is not registered, so it has none here.
+    state = read_channel(connection, channel, stage)
+    return case_of_move(connection, state, decision.subject_digest, decision.subject_name, decision.digest)
 
 
 def _incumbents_promotion(connection: Connection, decision: Decision, channel: str, stage: str) -> Move | None:

@@ -1,6 +1,6 @@
 """Reports of one decision: an HTML page, a Markdown summary, JUnit XML and JSON, all from the same records."""
 
-from gates.reports.json_document import render_json
+from gates.reports.json_document import kept_examples, render_json
 from gates.reports.junit import render_junit
 from gates.reports.markdown import render_markdown
 from gates.reports.model import FailingExample, JudgedAnswer, ReportInput
@@ -21,6 +21,7 @@ __all__ = [
     "Standing",
     "ThresholdsSince",
     "WaiverGiven",
+    "kept_examples",
     "render_html",
     "render_json",
     "render_junit",

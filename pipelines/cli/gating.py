@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from pipelines.cli.output import Json, emit, show_decision, stdout
+from pipelines.cli.output import Json, emit, show_decision, show_thresholds, stdout
 
 
 def gate(
@@ -37,7 +37,8 @@ def gate(
     """Decide: promote (exit 0), block (1) or inconclusive (3), re-derived from the per-prompt outcomes.
 
     Without --store nothing is read or written but files. With it, the decision is recorded with everything it rests on;
-    one on the same evidence under the same policy is returned as recorded.
+    one on the same evidence under the same policy is returned as recorded. Thresholds that changed since the policies
+    before are listed.
     """
     from evalharness.database import open_database
     from gates.policy import load_policy
@@ -46,6 +47,7 @@ def gate(
     from pipelines.decision_files import write_decision
     from pipelines.recording import EvidenceFile, GateFiles
     from pipelines.reporting import report as write_report
+    from pipelines.standing import changed_thresholds, place_of, standing_of
 
     found = load_policy(policy)
     files = GateFiles(
@@ -62,6 +64,9 @@ def gate(
     exposures = {} if registry is None else exposures_of(registry, subject.evidence.set_digests)
     if output is not None:
         write_decision(decision, found.policy, evidence, output)
+    standing = None
+    if registry is not None:
+        standing = standing_of(registry, decision, *place_of(subject.evidence, subject.plan))
     paths = None
     if report is not None:
         paths = write_report(
@@ -72,6 +77,7 @@ def gate(
             outcomes=subject.outcomes,
             plan=subject.plan,
             exposures=exposures,
+            standing=standing,
         )
     if as_json:
         emit(
@@ -79,11 +85,13 @@ def gate(
                 **decision.summary(),
                 "recorded": known is not None,
                 "exposures": exposures,
+                "changed_thresholds": changed_thresholds(standing),
                 "reports": None if paths is None else paths.to_json(),
             }
         )
     else:
         show_decision(decision, stdout())
+        show_thresholds(standing, stdout())
         if known is not None:
             print("this decision was recorded already; nothing was written")
         if paths is not None:

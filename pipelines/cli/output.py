@@ -18,6 +18,7 @@ from golden_sets.documents import json_text
 from golden_sets.visible_text import visible
 
 if TYPE_CHECKING:
+    from gates.reports import Standing
     from pipelines.released import Released
 
 UNEXPECTED = 4
@@ -109,15 +110,31 @@ def show_decision(decision: Decision, console: Console) -> None:
         line(console, f"note: {note}")
 
 
-def show_release(result: Released, measured: str) -> None:
+def show_thresholds(standing: Standing | None, console: Console) -> None:
+    """Every threshold that is not what it was: in red where that makes it easier to pass."""
+    if standing is None:
+        return
+    from gates.reports.standing_view import change_words
+
+    for since in standing.thresholds:
+        if not since.changes:
+            continue
+        line(console, f"changed thresholds since {since.since}:", style="bold")
+        for change in since.changes:
+            line(console, f"  {change_words(change)}", style="bold red" if change.loosened else None)
+
+
+def show_release(result: Released, measured: str, standing: Standing | None = None) -> None:
     """A release for people: its decision, which attempt it was, and what the channel serves now.
 
     Args:
         result: the release.
         measured: what was measured on the sets, in the plural.
+        standing: where its decision stands in the registry.
     """
     console = stdout()
     show_decision(result.decision, console)
+    show_thresholds(standing, console)
     told = ", ".join(f"{name} {number}" for name, number in result.exposures.items())
     line(console, f"attempt {result.decision.attempt}; {measured} measured on each set: {told}")
     line(console, f"report: {result.reports.html}")
