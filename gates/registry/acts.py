@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from sqlalchemy import Connection
 
 from evalharness.evidence import Evidence
@@ -11,9 +13,10 @@ from gates.registry import attempts, ledger
 from gates.registry.blobs import get_blob, put_blob, read_record
 from gates.registry.history import Move, last_promotion, last_withdrawal, moves
 from gates.signing.envelopes import ENVELOPE_MEDIA_TYPE, open_envelope
-from gates.verifier.authority import Authority, act_of, payload_of
+from gates.signing.predicates import Waiver
+from gates.verifier.authority import Authority, Given, act_of, payload_of
 from gates.verifier.events import Event
-from gates.verifier.promotion import Case
+from gates.verifier.promotion import Case, involved, is_counted_attempt
 from golden_sets.digests import Digest
 from golden_sets.errors import InfrastructureError, InputError
 
@@ -96,7 +99,8 @@ def case_of(
     planned = ledger.find_events(connection, ("planned",), {"plan": said.plan_digest}) if said.plan_digest else []
     plan = read_record(connection, said.plan_digest, Plan) if planned and said.plan_digest else None
     authority = load_authority(connection, decision=decision)
-    channel_moves = ledger.find_events(connection, ("promoted", "rolled_back"), {"channel": channel})
+    given = authority.given.get(decision, [])
+    now = ledger.now(connection)
     return Case(
         channel=channel,
         stage=stage,
@@ -111,27 +115,71 @@ def case_of(
         evaluated=evaluated.time,
         planned=planned[-1].position if planned else None,
         attempted=plan is not None
-        and said.attempt == plan.attempt
+        and is_counted_attempt(plan, said, channel)
         and attempts.has_begun(connection, plan, said.subject_digest),
-        actors=frozenset(event.actor for event in (*registered, evaluated, *decided)),
-        reached=reached_stages(channel_moves, subject),
+        actors=involved((event.actor for event in (*registered, evaluated, *decided)), given),
+        reached=_reached_stages(connection, channel, subject, now),
         pin=authority.pinned(channel),
-        given=tuple(given for given in authority.given.get(decision, []) if authority.counts(given)),
-        now=ledger.now(connection),
+        given=tuple(one for one in given if authority.counts(one)),
+        now=now,
+        overtaken=_overtaken(connection, said, decided[-1].position),
     )
 
 
-def reached_stages(channel_moves: list[Event], subject: Digest) -> frozenset[str]:
-    """Stages to which a version was promoted and from which it was not taken back since.
+@dataclass(frozen=True)
+class Footing:
+    """What was signed for a promotion, as it stands now."""
 
-    Args:
-        channel_moves: all moves of the channel, newest first.
-        subject: the version.
-    """
-    stages = {event.payload["stage"] for event in channel_moves}
-    return frozenset(stage for stage in stages if _stands(moves(channel_moves, stage), subject))
+    given: tuple[Given, ...]
+    """The submission, approvals and waivers that it rests on."""
+    revoked: bool
+    """Whether the key of one of them was revoked since."""
+
+    @property
+    def waivers(self) -> list[Given]:
+        """The waivers."""
+        return [one for one in self.given if isinstance(one.act, Waiver)]
+
+    @property
+    def expiries(self) -> list[str]:
+        """When the waivers expire."""
+        return [one.act.expires for one in self.given if isinstance(one.act, Waiver)]
 
 
-def _stands(history: tuple[Move, ...], subject: Digest) -> bool:
+def footing_of(connection: Connection, move: Move) -> Footing:
+    """What was signed for a promotion."""
+    if move.decision is None or not move.sanctions:
+        return Footing((), revoked=False)
+    authority = load_authority(connection, decision=move.decision)
+    rests = tuple(one for one in authority.given.get(move.decision, []) if one.envelope in move.sanctions)
+    return Footing(rests, revoked=not all(map(authority.counts, rests)))
+
+
+def _overtaken(connection: Connection, decision: Decision, position: int) -> Digest | None:
+    """The newest later decision about the same comparison under the same policy, where it did not pass."""
+    about = {"subject": decision.subject_digest, "policy": decision.policy_digest}
+    for event in ledger.find_events(connection, ("decided",), about):
+        if event.position > position and event.payload["incumbent"] == decision.incumbent_digest:
+            return None if event.payload["verdict"] == "promote" else str(event.payload["decision"])
+    return None
+
+
+def _reached_stages(connection: Connection, channel: str, subject: Digest, now: str) -> frozenset[str]:
+    """Stages to which a version was promoted by a decision, from which it was not taken back since, and where
+    everything that was signed for it still counts."""
+    events = ledger.find_events(connection, ("promoted", "rolled_back"), {"channel": channel})
+    return frozenset(
+        stage
+        for stage in {event.payload["stage"] for event in events if event.payload["subject"] == subject}
+        if _stands(connection, moves(events, stage), subject, now)
+    )
+
+
+def _stands(connection: Connection, history: tuple[Move, ...], subject: Digest, now: str) -> bool:
     promoted, withdrawn = last_promotion(history, subject), last_withdrawal(history, subject)
-    return promoted is not None and (withdrawn is None or withdrawn.position < promoted.position)
+    if promoted is None or promoted.decision is None:
+        return False
+    if withdrawn is not None and withdrawn.position > promoted.position:
+        return False
+    footing = footing_of(connection, promoted)
+    return not footing.revoked and all(now < moment for moment in footing.expiries)

@@ -13,10 +13,10 @@ from typing import Any
 from sqlalchemy import Connection, insert, select, update
 
 from gates.registry import ledger
-from gates.registry.acts import case_of, load_authority
-from gates.registry.history import Move, moves
+from gates.registry.acts import case_of, footing_of, load_authority
+from gates.registry.history import Move, earlier, last_promotion, last_withdrawal, moves
 from gates.registry.tables import CHANNELS
-from gates.verifier.promotion import Case, Ground, counted, refusals
+from gates.verifier.promotion import Case, Ground, counted, refusals, return_problem
 from golden_sets.digests import Digest, short
 from golden_sets.errors import InputError
 
@@ -159,7 +159,8 @@ def rollback(connection: Connection, state: ChannelState, digest: Digest, *, act
     """Move a stage back to a version that was promoted there before.
 
     Raises:
-        InputError: it was never promoted there, it is what is served now, or no reason is given.
+        InputError: it was never promoted there, it is what is served now, no reason is given, or what it was promoted
+            on counts no more (:func:`gates.verifier.promotion.return_problem`).
     """
     if not reason.strip():
         raise InputError("a rollback needs a reason", where=state.where, do='add --reason "..."')
@@ -172,8 +173,34 @@ def rollback(connection: Connection, state: ChannelState, digest: Digest, *, act
         )
     if digest == state.digest:
         raise InputError(f"'{approved[digest]}' is what this stage serves already", where=state.where)
+    problem = _return_problem(connection, state, digest)
+    if problem is not None:
+        raise InputError(
+            f"'{approved[digest]}' may not come back: {problem}",
+            where=state.where,
+            do="go further back, or gate it again and let it be approved anew",
+        )
     _move_pointer(connection, state, digest)
     ledger.append(connection, "rolled_back", actor, _payload(state, digest, approved[digest], reason))
+
+
+def demotion_target(connection: Connection, state: ChannelState) -> Move | None:
+    """Where a stage goes back to when what it serves may not stay: the nearest earlier version that may come back."""
+    beneath = (move for move in earlier(state.history) if move.digest != state.digest)
+    return next((move for move in beneath if _return_problem(connection, state, move.digest) is None), None)
+
+
+def _return_problem(connection: Connection, state: ChannelState, digest: Digest) -> str | None:
+    promoted, withdrawn = last_promotion(state.history, digest), last_withdrawal(state.history, digest)
+    if promoted is None:
+        return "it was never promoted there"
+    footing = footing_of(connection, promoted)
+    return return_problem(
+        expiries=footing.expiries,
+        revoked=footing.revoked,
+        withdrawn=withdrawn is not None and withdrawn.position > promoted.position,
+        now=ledger.now(connection),
+    )
 
 
 def require_generation(state: ChannelState, expected: int) -> None:

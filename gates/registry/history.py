@@ -36,6 +36,8 @@ class Move:
     """When, UTC."""
     position: int
     """The event's place in the ledger."""
+    sanctions: tuple[Digest, ...] = ()
+    """Envelopes of the submissions, approvals and waivers that a promotion rests on."""
 
 
 def moves(events: Iterable[Event], stage: str) -> tuple[Move, ...]:
@@ -44,7 +46,13 @@ def moves(events: Iterable[Event], stage: str) -> tuple[Move, ...]:
 
 
 def one_back(history: Sequence[Move]) -> Move | None:
-    """The move that put the version before the one served now into place; None where there is none.
+    """The move that put the version before the one served now into place; None where there is none."""
+    beneath = earlier(history)
+    return beneath[0] if beneath else None
+
+
+def earlier(history: Sequence[Move]) -> list[Move]:
+    """The moves that put what lies beneath the version served now into place, the nearest first.
 
     Moves form a stack: a promotion puts its version on top, a rollback takes away what lies above its target. So a
     second rollback goes further back, and never forward to what the first one took away. A rollback to a version that
@@ -57,7 +65,7 @@ def one_back(history: Sequence[Move]) -> Move | None:
             continue
         depth = next((i for i in reversed(range(len(stack))) if stack[i].digest == move.digest), None)
         stack = [*stack, move] if depth is None else stack[: depth + 1]
-    return stack[-2] if len(stack) > 1 else None
+    return stack[-2::-1]
 
 
 def last_promotion(history: Sequence[Move], digest: Digest) -> Move | None:
@@ -84,4 +92,5 @@ def _move(event: Event) -> Move:
         actor=event.actor,
         time=event.time,
         position=event.position,
+        sanctions=tuple(payload.get("sanctions", ())),
     )

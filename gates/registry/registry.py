@@ -17,14 +17,17 @@ from evalharness.candidate import Candidate
 from evalharness.evidence import Evidence
 from evalharness.plan import Plan
 from gates.decision import Decision
-from gates.registry import acts, attempts, channels, ledger
+from gates.registry import acts, attempts, channels, ledger, waivers
 from gates.registry.attempts import Attempt
 from gates.registry.blobs import PARQUET, put_blob, put_record, read_record
 from gates.registry.channels import ChannelState
 from gates.registry.reader import RegistryReader
-from gates.registry.transactions import writing
+from gates.registry.transactions import reading, writing
 from gates.registry.versions import digest_of, name_of, require_name
+from gates.registry.waivers import Expiry, StandingWaiver
+from gates.verifier.authority import Authority
 from gates.verifier.events import Event
+from gates.verifier.promotion import Case
 from golden_sets.digests import Digest, short
 from golden_sets.errors import InputError
 from golden_sets.records import Record
@@ -272,6 +275,41 @@ class Registry(RegistryReader):
             channels.require_generation(state, expected_generation)
             channels.rollback(connection, state, digest, actor=actor or default_actor(), reason=reason)
             return channels.read_channel(connection, channel, stage)
+
+    # -- what a move needs -----------------------------------------------------------------------------------
+
+    def authority(self, decision: Digest | None = None) -> Authority:
+        """Keys and pinned policies now, and what was signed about one decision."""
+        with reading(self._engine) as connection:
+            return acts.load_authority(connection, decision=decision)
+
+    def now(self) -> str:
+        """The latest moment that the clock or the log knows of: expiries are held against it."""
+        with reading(self._engine) as connection:
+            return ledger.now(connection)
+
+    def case(self, channel: str, stage: str, decision: Digest) -> Case:
+        """The facts about the move of a stage that a recorded decision would make now.
+
+        Raises:
+            InputError: unknown names, or the decision is not recorded.
+        """
+        with reading(self._engine) as connection:
+            state = channels.read_channel(connection, channel, stage)
+            subject = read_record(connection, decision, Decision).subject_digest
+            return channels.case_of_move(connection, state, subject, name_of(connection, subject), decision)
+
+    def due(self, channel: str | None = None, *, within_h: float = waivers.ANNOUNCED_H) -> list[StandingWaiver]:
+        """Waivers that what is served rests on and that have expired, or will within some hours; the next first."""
+        with reading(self._engine) as connection:
+            return waivers.due(connection, channel, within_h=within_h)
+
+    def expire(self, channel: str | None = None, *, actor: str | None = None) -> list[Expiry]:
+        """Do what expired waivers ask for (demote or block), once each; nothing is written where nothing expired."""
+        if not any(waiver.expired and not waiver.told for waiver in self.due(channel, within_h=0)):
+            return []
+        with writing(self._engine) as connection:
+            return waivers.expire(connection, channel, actor=actor or default_actor())
 
 
 def default_actor() -> str:

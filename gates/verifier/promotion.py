@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Literal
 
 from evalharness.evidence import Evidence
+from evalharness.plan import Plan
 from gates.decision import CheckResult, Decision, Status, Verdict
 from gates.promotion_rules import PromotionRules
 from gates.signing.predicates import Approval, Sanction, Submission, Waiver
@@ -63,7 +64,7 @@ class Case:
     attempted: bool
     """Whether the attempt that the decision says it was is counted."""
     actors: frozenset[str]
-    """Who registered, evaluated and decided."""
+    """Who registered, evaluated and decided, and who ever submitted the decision (:func:`involved`)."""
     reached: frozenset[str]
     """Stages of the channel to which the version was promoted, and from which it was not taken back since."""
     pin: Pinned | None
@@ -72,6 +73,8 @@ class Case:
     """Submissions, approvals and waivers about the decision whose keys were not revoked."""
     now: str
     """The latest moment that the log or the clock knows of: an expiry holds against either."""
+    overtaken: Digest | None = None
+    """A later decision about the same version against the same incumbent under the same policy that did not pass."""
 
 
 def refusals(case: Case) -> list[Refusal]:
@@ -83,6 +86,43 @@ def refusals(case: Case) -> list[Refusal]:
         *_about_stage(case),
         *_about_signatures(case),
     ]
+
+
+def involved(actors: Iterable[str], given: Iterable[Given]) -> frozenset[str]:
+    """Who is no approver: whoever made what is decided on, and whoever vouched for it, with a revoked key too.
+
+    Args:
+        actors: who registered, evaluated and decided.
+        given: everything that was signed about the decision.
+    """
+    return frozenset({*actors, *(one.act.person for one in given if isinstance(one.act, Submission))})
+
+
+def is_counted_attempt(plan: Plan, decision: Decision, channel: str) -> bool:
+    """Whether a plan is of the channel's own line, and the attempt the decision says it was: a line of another channel
+    counts its attempts for itself."""
+    return plan.lineage.startswith(f"{channel}/") and decision.attempt == plan.attempt
+
+
+def return_problem(*, expiries: Iterable[str], revoked: bool, withdrawn: bool, now: str) -> str | None:
+    """Why a version that was promoted to a stage before may not be put back there; None: it may.
+
+    What was approved once may be rolled back to at once: approvals do not run out for that. But a waiver that has
+    expired lifts nothing any more; and a version that the stage was rolled back from comes back only if the keys that
+    approved it still count.
+
+    Args:
+        expiries: when the waivers expire that its last promotion there rests on.
+        revoked: whether a key was revoked that signed for that promotion.
+        withdrawn: whether the stage was rolled back from it since.
+        now: the latest moment that the log or the clock knows of.
+    """
+    over = min((moment for moment in expiries if moment <= now), default=None)
+    if over is not None:
+        return f"it rests on a waiver that expired at {over}"
+    return (
+        "a key that signed for it was revoked, and the stage was rolled back from it" if revoked and withdrawn else None
+    )
 
 
 def counted(case: Case) -> tuple[Given, ...]:
@@ -110,27 +150,29 @@ def unlifted(case: Case) -> list[CheckResult]:
 
 
 def _about_decision(case: Case) -> Iterable[Refusal]:
-    decision = case.decision
+    decision, which = case.decision, f"decision {short(case.decision.digest)}"
     if decision.subject_digest != case.subject:
         yield Refusal(
             "decision",
-            f"decision {short(decision.digest)} is about '{decision.subject_name}' "
+            f"{which} is about '{decision.subject_name}' "
             f"({short(decision.subject_digest)}), not about '{case.name}' ({short(case.subject)})",
         )
     if decision.incumbent_digest not in allowed_incumbents(case.served, case.production):
         compared = "nothing" if decision.incumbent_digest is None else f"'{decision.incumbent_name}'"
         yield Refusal(
             "decision",
-            f"decision {short(decision.digest)} compared '{case.name}' with {compared}, "
+            f"{which} compared '{case.name}' with {compared}, "
             "which is not what is served now: gate it against the version that is served now",
         )
+    if absent := sorted(case.policy.by_id.keys() - {check.check for check in decision.checks}):
+        yield Refusal("decision", f"{which} leaves out checks of its policy: {', '.join(absent)}")
+    open_, said = _unsettled(decision), f"{which} does not allow it: {decision.verdict.value}, {decision.reason}"
     if decision.verdict is Verdict.PROMOTE:
-        return
-    said = f"decision {short(decision.digest)} does not allow it: {decision.verdict.value}, {decision.reason}"
-    left = unlifted(case)
-    if decision.refusals or not _unsettled(decision):
+        if against := [*(check.id for check in open_), *decision.refusals]:
+            yield Refusal("decision", f"{which} says promote, against its own checks: {', '.join(against)}")
+    elif decision.refusals or not open_:
         yield Refusal("decision", said)
-    elif left:
+    elif left := unlifted(case):
         yield Refusal("decision", f"{said}; not waived: {', '.join(check.id for check in left)}")
 
 
@@ -151,24 +193,39 @@ def _about_policy(case: Case) -> Iterable[Refusal]:
 
 
 def _about_evidence(case: Case) -> Iterable[Refusal]:
-    evidence, rules = case.evidence, case.policy.promotion
+    evidence, decision, rules = case.evidence, case.decision, case.policy.promotion
     if case.pin is None and rules is None:
         return
-    if case.decision.plan_digest is None or case.planned is None or evidence.plan_index != case.planned:
+    if (evidence.subject_digest, evidence.plan_digest) != (decision.subject_digest, decision.plan_digest):
+        yield Refusal("evidence", "its evidence is about something else")
+    if decision.plan_digest is None or case.planned is None or evidence.plan_index != case.planned:
         yield Refusal("evidence", "its plan was not in this log before the run")
     elif not case.attempted:
-        yield Refusal("evidence", "the attempt that it was is not counted in this log")
+        yield Refusal("evidence", "the attempt that it was is not counted in this log, for this channel")
+    if case.overtaken is not None:
+        yield Refusal("evidence", f"a later decision about it did not pass: {short(case.overtaken)}")
     if evidence.exploratory:
         yield Refusal("evidence", f"{evidence.exploratory} answers were there before its plan was made")
+    apart = decision.incumbent_evidence_digest or decision.anchor_evidence_digest
+    if apart is not None or evidence.incumbent_digest != decision.incumbent_digest:
+        yield Refusal("evidence", "what it is compared with was not measured in the same run")
     if case.pin is not None:
         yield from _other_sets(case.pin, evidence)
-    age = _seconds(min(case.evaluated, _moment(evidence.provenance.finished_at)), case.now)
-    if rules is not None and age > rules.max_age_h * 3600:
-        yield Refusal(
-            "evidence", f"its evidence is {age / 3600:.1f} hours old, the policy takes at most {rules.max_age_h:g}"
-        )
-    if _seconds(case.now, max(case.evaluated, _moment(evidence.provenance.finished_at))) > CLOCKS_DIFFER_S:
-        yield Refusal("evidence", f"its evidence is from the future ({evidence.provenance.finished_at}): set the clock")
+    yield from _about_age(case, None if rules is None else rules.max_age_h)
+
+
+def _about_age(case: Case, most_h: float | None) -> Iterable[Refusal]:
+    told = case.evidence.provenance.finished_at
+    try:
+        finished = _moment(told)
+    except (ValueError, OverflowError):
+        yield Refusal("evidence", f"its evidence does not say when it was measured: '{told}' is no moment")
+        return
+    age_h = _seconds(min(case.evaluated, finished), case.now) / 3600
+    if most_h is not None and age_h > most_h:
+        yield Refusal("evidence", f"its evidence is {age_h:.1f} hours old, the policy takes at most {most_h:g}")
+    if _seconds(case.now, max(case.evaluated, finished)) > CLOCKS_DIFFER_S:
+        yield Refusal("evidence", f"its evidence is from the future ({told}): set the clock")
 
 
 def _other_sets(pinned: Pinned, evidence: Evidence) -> Iterable[Refusal]:
@@ -219,13 +276,12 @@ def _submissions(case: Case) -> list[Given]:
 
 def _approvals(case: Case) -> list[Given]:
     """One approval of each person who may give it: the last, in the role it names. No submitter is an approver."""
-    rules = _rules(case)
-    submitters = case.actors | {given.act.person for given in case.given if isinstance(given.act, Submission)}
+    rules, excluded = _rules(case), involved(case.actors, case.given)
     latest = {
         given.act.person: given
         for given in case.given
         if isinstance(given.act, Approval)
-        and given.act.person not in submitters
+        and given.act.person not in excluded
         and rules.holds(given.act.person, given.act.role)
         and _holds_now(given, case, rules.approval_h)
     }
@@ -234,8 +290,16 @@ def _approvals(case: Case) -> list[Given]:
 
 
 def _waivers(case: Case) -> list[Given]:
-    rules = _rules(case)
-    return [given for given in case.given if isinstance(given.act, Waiver) and _holds_now(given, case, rules.waiver_h)]
+    """Waivers for this move, each in a role that its signer holds. No submitter lifts a check of their own."""
+    rules, excluded = _rules(case), involved(case.actors, case.given)
+    return [
+        given
+        for given in case.given
+        if isinstance(given.act, Waiver)
+        and given.act.person not in excluded
+        and rules.holds(given.act.person, given.act.role)
+        and _holds_now(given, case, rules.waiver_h)
+    ]
 
 
 def _lifts_any(given: Given, case: Case) -> bool:
@@ -256,16 +320,17 @@ def _lifts(given: Given, result: CheckResult, policy: Policy) -> bool:
 
 
 def _holds_now(given: Given, case: Case, longest_h: float) -> bool:
-    """Whether an approval or a waiver is for this very move, and has not expired."""
+    """Whether an approval or a waiver is for this very move, under the version's own name, and has not expired."""
     act = given.act
-    return (
-        isinstance(act, Sanction)
-        and _about(act, case)
-        and (act.channel, act.stage, act.incumbent, act.generation)
-        == (case.channel, case.stage, case.served, case.generation)
-        and case.now < act.expires
-        and _seconds(given.time, act.expires) <= longest_h * 3600
-    )
+    if not isinstance(act, Sanction) or not _about(act, case) or act.name != case.decision.subject_name:
+        return False
+    bound = (act.channel, act.stage, act.incumbent, act.generation)
+    if bound != (case.channel, case.stage, case.served, case.generation) or case.now >= act.expires:
+        return False
+    try:
+        return _seconds(given.time, act.expires) <= longest_h * 3600
+    except ValueError:  # it has the form of a moment and is none: the 31st of June
+        return False
 
 
 def _about(act: Submission | Sanction, case: Case) -> bool:

@@ -42,21 +42,22 @@ class Release:
     decision: Decision
 
 
-def checked(
-    id_: str, status: Status, *, metric: str = "pass_rate", safety: bool = False, waivable: bool = True
-) -> CheckResult:
-    """The result of one check in one cell (``check/value``)."""
-    estimate = Estimate(metric=metric, value=0.9, low=0.85, high=0.95, confidence=0.9, method="clopper-pearson", n=500)
+def checked(check: Check, status: Status = Status.PASS, cell: str = "") -> CheckResult:
+    """The result of one check of a policy, in one cell where it has any."""
     return CheckResult(
-        id=id_,
-        check=id_.partition("/")[0],
-        metric=metric,
-        test="floor",
+        id=f"{check.id}/{cell}" if cell else check.id,
+        check=check.id,
+        metric=check.metric,
+        test=check.test,
+        cell={"tier": cell} if cell else {},
         status=status,
-        limit=0.8,
-        estimate=estimate,
-        safety=safety,
-        waivable=waivable,
+        limit=check.limit,
+        estimate=Estimate(
+            metric=check.metric, value=0.9, low=0.85, high=0.95, confidence=0.9, method="clopper-pearson", n=500
+        ),
+        safety=check.is_safety,
+        waivable=check.waivable,
+        owner=check.owner,
         reason="made for a test",
     )
 
@@ -138,7 +139,8 @@ class Maker:
             alpha=0.05,
             attempt=plan.attempt,
             primary="golden-floor",
-            checks=(checked("golden-floor", status),) if checks is None else checks,
+            checks=checks
+            or tuple(checked(c, status if c.id == self.policy.primary else Status.PASS) for c in self.policy.checks),
         )
         return Release(candidate, plan, evidence, outcomes, decision)
 
