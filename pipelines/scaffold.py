@@ -17,13 +17,23 @@ from pipelines.resources import examples_directory
 COPIED = ("policy.yaml", "router-policy.yaml", "controls.jsonl", "traffic.jsonl", "sets", "rubrics")
 _MODEL = re.compile(r"^model: *(\S+).*$", re.MULTILINE)
 _DATA = re.compile(r"^data: .*$", re.MULTILINE)
+_EXAMPLE = "# promotion:\n"
 _NAME = re.compile(r"^name: .*$", re.MULTILINE)
 
 
-def scaffold(directory: Path, candidates: Sequence[str], *, name: str, data: str = ".relgate") -> list[Path]:
+def scaffold(
+    directory: Path, candidates: Sequence[str], *, name: str, data: str = ".relgate", signed: bool = False
+) -> list[Path]:
     """Make a project directory with the demo's sets, policy, judge and the named candidates.
 
     Candidate and judge files point to the models that ship with relgate; everything else is copied.
+
+    Args:
+        directory: where.
+        candidates: names of the demo's candidates.
+        name: the project's name.
+        data: folder of what relgate writes.
+        signed: let the policy want signatures, as the example in its comments says.
 
     Returns:
         The files at the top, for a person to look at.
@@ -42,6 +52,9 @@ def scaffold(directory: Path, candidates: Sequence[str], *, name: str, data: str
         (directory / "candidates").mkdir(parents=True, exist_ok=True)
         for item in COPIED:
             _copy(source / item, directory / item)
+        if signed:
+            policy = directory / "policy.yaml"
+            policy.write_text(with_signatures(policy.read_text(encoding="utf-8")), encoding="utf-8")
         _point_to_model(source / "judge.yaml", directory / "judge.yaml")
         for candidate in candidates:
             _point_to_model(source / "candidates" / f"{candidate}.yaml", directory / "candidates" / f"{candidate}.yaml")
@@ -58,6 +71,12 @@ def scaffold(directory: Path, candidates: Sequence[str], *, name: str, data: str
             do="free some space or choose another place",
         ) from error
     return [directory / PROJECT_FILE, directory / "policy.yaml", directory / "judge.yaml", directory / "candidates"]
+
+
+def with_signatures(policy: str) -> str:
+    """The text of the demo's policy with its example of ``promotion`` no longer a comment."""
+    start = policy.index(_EXAMPLE)
+    return policy[:start] + re.sub(r"^# ", "", policy[start:], flags=re.MULTILINE)
 
 
 def _copy(source: Path, target: Path) -> None:

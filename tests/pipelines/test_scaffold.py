@@ -91,3 +91,14 @@ def test_a_project_that_cannot_be_written_leaves_nothing_behind(
     with pytest.raises(InfrastructureError, match="No space left on device"):
         scaffold(tmp_path / "new", ["flagship-v1"], name="p")
     assert not (tmp_path / "new").exists()
+
+
+def test_the_example_of_signatures_in_the_policy_is_one_that_works(tmp_path: Path) -> None:
+    scaffold(tmp_path / "plain", ["flagship-v2"], name="plain")
+    scaffold(tmp_path / "signed", ["flagship-v2"], name="signed", signed=True)
+    plain, signed = (Project.load(tmp_path / name).policy.policy for name in ("plain", "signed"))
+    assert plain.promotion is None
+    assert signed.promotion is not None
+    assert signed.promotion.of("production").after == "canary"
+    assert signed.promotion.of("production").signatures == {"safety-reviewer": 1, "release-manager": 1}
+    assert signed.model_copy(update={"promotion": None}).digest == plain.digest
