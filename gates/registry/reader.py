@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sqlalchemy import Engine
@@ -13,12 +14,15 @@ from gates.decision import Decision
 from gates.registry import attempts, channels, ledger
 from gates.registry.blobs import RecordType, get_blob, has_blob, read_record
 from gates.registry.channels import CHANNEL_NAMES, STAGES, ChannelState
+from gates.registry.export import export_release
 from gates.registry.standing import DecisionStanding, read_standing
 from gates.registry.transactions import prepare, reading
 from gates.registry.verification import verify
 from gates.registry.versions import Version, read_version, resolve
+from gates.signing.keys import SigningKey
 from gates.signing.predicates import PublicKey
 from gates.verifier.attempts import Attempt
+from gates.verifier.bundle_files import About
 from gates.verifier.events import Checkpoint, Event
 from gates.verifier.findings import Advance, Kept, Verification
 from golden_sets.digests import Digest, short
@@ -315,6 +319,24 @@ class RegistryReader:
         checkpoints = (*kept, *(() if checkpoint is None else (checkpoint,)))
         with reading(self._engine) as connection:
             return verify(connection, kept=checkpoints, trust=trust, verdicts=verdicts, advance=advance)
+
+    def export(
+        self,
+        subject: Digest,
+        path: Path,
+        *,
+        channel: str | None = None,
+        stage: str | None = None,
+        key: SigningKey | None = None,
+    ) -> About:
+        """Write a version's release as a bundle that can be verified offline: :mod:`gates.registry.export`.
+
+        Raises:
+            InputError: nothing was ever decided about the version, or contents are missing.
+            InfrastructureError: the file cannot be written.
+        """
+        with reading(self._engine) as connection:
+            return export_release(connection, subject, path, channel=channel, stage=stage, key=key)
 
     def _record(self, digest: Digest, type_: type[RecordType]) -> RecordType:
         with reading(self._engine) as connection:

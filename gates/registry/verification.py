@@ -67,7 +67,7 @@ def verify(
         *_blob_problems(connection, replay),
         *(f"the guarding trigger {name} is missing" for name in missing_triggers(connection)),
     ]
-    derived, differing = verdict_problems(replay, None, advance) if verdicts else (0, [])
+    derived, differing = verdict_problems(replay, advance) if verdicts else (0, [])
     return conclude(replay, kept=checkpoints, trust=trust, more=[*problems, *differing], verdicts=derived)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from gates.decision import Decision
 from gates.signing.checkpoints import SignedCheckpoint
 from gates.signing.predicates import PublicKey
 from gates.verifier.authority import Enrolled
@@ -86,39 +87,40 @@ def conclude(
     return Verification(replay.size, replay.root, tuple(problems), tuple(notices), trusted, verdicts)
 
 
-def verdict_problems(
-    replay: Replay, decisions: Collection[Digest] | None, advance: Advance | None
-) -> tuple[int, list[str]]:
-    """Derive the verdicts again on which judged promotions rest.
-
-    Args:
-        replay: the whole log.
-        decisions: only these; None: all.
-        advance: who is told how far it is.
+def verdict_problems(replay: Replay, advance: Advance | None = None) -> tuple[int, list[str]]:
+    """Derive again the verdicts on which the promotions of a replayed log rest.
 
     Returns:
         How many were derived, and what differs.
     """
+    decisions = {move.event.payload["decision"]: move.case.decision for move in replay.moves}
+    problems = []
+    for done, (digest, decision) in enumerate(decisions.items(), start=1):
+        problems += verdict_differences(replay, digest, decision)
+        if advance is not None:
+            advance(done, len(decisions))
+    return len(decisions), problems
+
+
+def verdict_differences(replay: Replay, digest: Digest, decision: Decision) -> list[str]:
+    """What the gate says otherwise than one decision; empty: the same."""
     from gates.verifier.verdicts import differences  # brings statistics with it: a rollback must not wait for those
 
-    by_decision = {move.event.payload["decision"]: move for move in replay.moves}
-    moves = {digest: move for digest, move in by_decision.items() if decisions is None or digest in decisions}
-    problems = []
-    for done, (digest, move) in enumerate(moves.items(), start=1):
-        serving = {c: served.digest for c, served in move.serving.items() if served.digest is not None}
-        found = differences(move.case.decision, replay.contents, planned_at=move.case.planned, serving=serving)
-        told = "; ".join(found[:_MOST_DIFFERENCES])
-        left = f"; and {len(found) - _MOST_DIFFERENCES} more" if len(found) > _MOST_DIFFERENCES else ""
-        if found:
-            problems.append(f"decision {short(digest)}, on which event {move.event.position} rests: {told}{left}")
-        if advance is not None:
-            advance(done, len(moves))
-    return len(moves), problems
+    serving, planned = replay.serving_at(digest), replay.planned_at(decision.plan_digest)
+    found = differences(decision, replay.contents, planned_at=planned, serving=serving)
+    if not found:
+        return []
+    left = f"; and {len(found) - _MOST_DIFFERENCES} more" if len(found) > _MOST_DIFFERENCES else ""
+    told = "; ".join(found[:_MOST_DIFFERENCES])
+    return [f"the verdict of decision {short(digest)} is not what its outcomes show: {told}{left}"]
 
 
 def _checkpoint_problems(replay: Replay, one: Kept, trust: Collection[PublicKey]) -> Iterator[str]:
     if one.size > replay.size:
-        yield f"the log has {replay.size} events; at {one.time} it had {one.size}: its end was removed"
+        yield (
+            f"the log has {replay.size} events; at {one.time} it had {one.size}: its end was removed, "
+            "or this is an older copy"
+        )
     elif replay.roots[one.size] != one.root:
         yield f"the first {one.size} events are not those of {one.time}: the log was rewritten"
     if not isinstance(one, SignedCheckpoint):
@@ -126,14 +128,14 @@ def _checkpoint_problems(replay: Replay, one: Kept, trust: Collection[PublicKey]
     if one.size and one.state.log != replay.authority.log:
         yield f"the checkpoint of {one.time} is one of another log"
     if not any(one.signed_by(key) for key in (*trust, *_keys_then(replay, one.size))):
-        yield f"the checkpoint of {one.time} is signed by no key that was enrolled then"
+        yield f"the checkpoint of {one.time} is signed by no key that counted then"
 
 
 def _keys_then(replay: Replay, size: int) -> list[PublicKey]:
-    """The keys that might sign when the log had so many events."""
+    """The enrolled keys that were neither replaced nor revoked while the log had so many events."""
 
     def signed_then(key: Enrolled) -> bool:
-        return key.since < size and all(end is None or end >= size for end in (key.retired, key.revoked))
+        return all(end is None or end >= size for end in (key.retired, key.revoked))
 
     return [key.key for key in replay.authority.keys.values() if signed_then(key)]
 

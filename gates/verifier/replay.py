@@ -18,10 +18,10 @@ from gates.decision import Decision
 from gates.signing.predicates import Waiver
 from gates.verifier import merkle
 from gates.verifier.attempts import Counting
-from gates.verifier.authority import ACT_EVENTS, Authority
+from gates.verifier.authority import ACT_EVENTS, Authority, Given
 from gates.verifier.contents import Contents
 from gates.verifier.events import EVENT_TYPES, Event
-from gates.verifier.promotion import Case, counted, refusals
+from gates.verifier.promotion import Case, counted, involved, is_counted_attempt, refusals, return_problem
 from golden_sets.digests import Digest, short
 from golden_sets.errors import InputError
 
@@ -80,10 +80,10 @@ class Served:
 
     digest: Digest | None = None
     """The version; None: never anything."""
-    name: str | None = None
-    """Its name when it was moved there."""
     generation: int = 0
     """Number of moves so far."""
+    move: Event | None = None
+    """The newest of them."""
 
 
 @dataclass(frozen=True)
@@ -93,8 +93,6 @@ class Move:
     event: Event
     case: Case
     """The facts about it, then."""
-    serving: Mapping[str, Served]
-    """What each channel's production served when it was decided."""
 
 
 @dataclass
@@ -123,8 +121,8 @@ class Replay:
     """What every stage serves."""
     promotions: dict[Place, dict[Digest, Event]] = field(default_factory=lambda: defaultdict(dict))
     """The newest promotion (or seed) of each version to each stage."""
-    reached: dict[Place, set[Digest]] = field(default_factory=lambda: defaultdict(set))
-    """Versions that were promoted to a stage and neither taken back nor blocked since."""
+    withdrawn: dict[Place, dict[Digest, Event]] = field(default_factory=lambda: defaultdict(dict))
+    """The newest rollback of each stage away from each version."""
     moves: list[Move] = field(default_factory=list)
     """Every judged promotion by a decision."""
     blobs: dict[Digest, int] = field(default_factory=dict)
@@ -136,8 +134,9 @@ class Replay:
 
     def __post_init__(self) -> None:
         self._facts: dict[tuple[str, Digest], list[Event]] = defaultdict(list)
+        self._compared: dict[tuple[Digest, Digest, Digest | None], list[Event]] = defaultdict(list)
         self._attempts = Counting()
-        self._serving: dict[Digest, Mapping[str, Served]] = {}
+        self._serving: dict[Digest, dict[str, Digest]] = {}
         self._expired: set[tuple[Place, Digest]] = set()
         self._next = 0
         self._watch()
@@ -219,8 +218,10 @@ class Replay:
             self._problem(event, f"registers {short(digest)} again")
         self._facts[event.type, digest].append(event)
         if event.type == "decided":
-            places = {channel: served for (channel, stage), served in self.stages.items() if stage == "production"}
-            self._serving.setdefault(digest, places)
+            about_what = (event.payload["subject"], event.payload["policy"], event.payload["incumbent"])
+            self._compared[about_what].append(event)
+            production = {c: served.digest for (c, s), served in self.stages.items() if s == "production"}
+            self._serving.setdefault(digest, {c: served for c, served in production.items() if served is not None})
         record = self.contents.document(digest) if fields else None
         if record is not None and any(event.payload[ours] != record.get(theirs) for ours, theirs in fields.items()):
             self._problem(event, f"about {about} {short(digest)} does not say what the {about} says")
@@ -250,15 +251,25 @@ class Replay:
         else:
             self.unjudged.append(event)
         self.promotions[place][subject] = event
-        self.reached[place].add(subject)
         self._serve(event, place)
 
     def _rolled_back(self, event: Event) -> None:
         place, subject, before = self._moving(event)
-        if subject not in self.promotions[place]:
+        promotion = self.promotions[place].get(subject)
+        if promotion is None:
             self._problem(event, "goes to a version that was never promoted there")
+        else:
+            footing = self._footing(promotion)
+            problem = return_problem(
+                expiries=[one.act.expires for one in footing if isinstance(one.act, Waiver)],
+                revoked=not all(map(self.authority.counts, footing)),
+                withdrawn=self._is_withdrawn(place, promotion),
+                now=self.now,
+            )
+            if problem is not None:
+                self._problem(event, f"goes to a version that may not come back: {problem}")
         if before.digest is not None:
-            self.reached[place].discard(before.digest)
+            self.withdrawn[place][before.digest] = event
         self._serve(event, place)
 
     def _moving(self, event: Event) -> tuple[Place, Digest, Served]:
@@ -270,7 +281,7 @@ class Replay:
         return place, payload["subject"], before
 
     def _serve(self, event: Event, place: Place) -> None:
-        self.stages[place] = Served(event.payload["subject"], event.payload["name"], event.payload["generation"])
+        self.stages[place] = Served(event.payload["subject"], event.payload["generation"], event)
 
     def _seeded(self, event: Event, place: Place, before: Served) -> None:
         """The first version of a channel; with a pinned policy only what production serves needs no decision."""
@@ -288,7 +299,7 @@ class Replay:
         rests = [given.envelope for given in counted(case)]
         if event.payload.get("sanctions", []) != rests:
             self._problem(event, "does not name the signatures and waivers that it rests on")
-        self.moves.append(Move(event, case, self._serving[event.payload["decision"]]))
+        self.moves.append(Move(event, case))
 
     def _case(self, event: Event, place: Place, before: Served) -> Case:
         from gates.policy import Policy  # brings the metrics with it: a rollback must not wait for those
@@ -305,6 +316,7 @@ class Replay:
             raise InputError(f"no evidence {short(decision.evidence_digest)} was recorded before")
         planned = self.planned_at(decision.plan_digest)
         about = (*self._facts["registered", subject], evaluated[0], *decided)
+        given = self.authority.given.get(digest, [])
         return Case(
             channel=channel,
             stage=stage,
@@ -318,26 +330,58 @@ class Replay:
             evidence=evidence,
             evaluated=evaluated[0].time,
             planned=planned,
-            attempted=planned is not None and self._is_counted(decision),
-            actors=frozenset(one.actor for one in about),
-            reached=frozenset(s for (c, s), subjects in self.reached.items() if c == channel and subject in subjects),
+            attempted=planned is not None and self._is_counted(decision, channel),
+            actors=involved((one.actor for one in about), given),
+            reached=frozenset(s for (c, s) in self.promotions if c == channel and self._stands((c, s), subject)),
             pin=self.authority.pinned(channel),
-            given=tuple(g for g in self.authority.given.get(digest, []) if self.authority.counts(g)),
+            given=tuple(one for one in given if self.authority.counts(one)),
             now=self.now,
+            overtaken=self._overtaken(decision, decided[0].position),
         )
 
-    def _is_counted(self, decision: Decision) -> bool:
+    def _overtaken(self, decision: Decision, position: int) -> Digest | None:
+        """The newest later decision about the same comparison under the same policy, where it did not pass."""
+        same = self._compared[decision.subject_digest, decision.policy_digest, decision.incumbent_digest]
+        if not same or same[-1].position <= position or same[-1].payload["verdict"] == "promote":
+            return None
+        return str(same[-1].payload["decision"])
+
+    def _stands(self, place: Place, subject: Digest) -> bool:
+        """Whether a version was promoted to a stage by a decision, not taken back since, and all of it still counts."""
+        promotion = self.promotions[place].get(subject)
+        if promotion is None or promotion.payload["decision"] is None or self._is_withdrawn(place, promotion):
+            return False
+        footing = self._footing(promotion)
+        expired = any(isinstance(one.act, Waiver) and one.act.expires <= self.now for one in footing)
+        return not expired and all(map(self.authority.counts, footing))
+
+    def _footing(self, promotion: Event) -> list[Given]:
+        """What was signed for a promotion."""
+        rests = promotion.payload.get("sanctions", [])
+        given = self.authority.given.get(promotion.payload["decision"], [])
+        return [one for one in given if one.envelope in rests]
+
+    def _is_withdrawn(self, place: Place, promotion: Event) -> bool:
+        rollback = self.withdrawn[place].get(promotion.payload["subject"])
+        return rollback is not None and rollback.position > promotion.position
+
+    def _is_counted(self, decision: Decision, channel: str) -> bool:
         """Whether the attempt that a decision's plan says it was is counted: never, where the plan cannot be read."""
         try:
             plan = self.contents.record(decision.plan_digest or "", Plan)
         except InputError:
             return False
-        return decision.attempt == plan.attempt and self._attempts.has_begun(plan, decision.subject_digest)
+        counted_for = is_counted_attempt(plan, decision, channel)
+        return counted_for and self._attempts.has_begun(plan, decision.subject_digest)
 
     def planned_at(self, plan: Digest | None) -> int | None:
         """Where a plan was recorded first; None: it was not."""
         events = [] if plan is None else self._facts["planned", plan]
         return events[0].position if events else None
+
+    def serving_at(self, decision: Digest) -> Mapping[str, Digest]:
+        """What each channel's production served when a decision was recorded first."""
+        return self._serving.get(decision, {})
 
     def _production(self, channel: str) -> Digest | None:
         return self.stages.get((channel, "production"), Served()).digest
@@ -349,18 +393,14 @@ class Replay:
         payload = event.payload
         place, subject, envelope = (payload["channel"], payload["stage"]), payload["subject"], payload["envelope"]
         promotion = self.promotions[place].get(subject)
-        if promotion is None or envelope not in promotion.payload.get("sanctions", []):
-            self._problem(event, "speaks of a waiver on which no such promotion rests")
-            return
-        given = next(g for g in self.authority.given[promotion.payload["decision"]] if g.envelope == envelope)
-        if not isinstance(given.act, Waiver) or self.now < given.act.expires:
+        given = [] if promotion is None else [g for g in self._footing(promotion) if g.envelope == envelope]
+        if not given or self.stages[place].digest != subject:
+            self._problem(event, "speaks of a waiver on which nothing rests that is served there")
+        elif not isinstance(given[0].act, Waiver) or self.now < given[0].act.expires:
             self._problem(event, "speaks of what had not expired")
-        if self.stages[place].digest != subject or payload["action"] not in ("demote", "block"):
-            self._problem(event, "is about a version that is not served there")
-        if (place, envelope) in self._expired:
-            self._problem(event, "tells of what had expired before")
+        if (place, envelope) in self._expired or payload["action"] not in ("demote", "block"):
+            self._problem(event, "tells of what had expired before, or of no action")
         self._expired.add((place, envelope))
-        self.reached[place].discard(subject)
 
     def _problem(self, event: Event, text: str) -> None:
         said = event.payload if isinstance(event.payload, Mapping) else {}

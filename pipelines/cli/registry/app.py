@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from pipelines.cli.registry import databases, mirroring, moving, reading, verifying, weights
+from pipelines.cli.registry import databases, exporting, mirroring, moving, reading, verifying, weights
 
 app = typer.Typer(
     help="Versions, decisions, signatures and channels: list, show, sign, promote, roll back, prove.",
@@ -14,6 +14,7 @@ app.command("list")(reading.list_)
 app.command("show")(reading.show)
 app.command("log")(reading.log)
 app.command("verify")(verifying.verify)
+app.command("export")(exporting.export)
 app.command("promote")(moving.promote)
 app.command("rollback")(moving.rollback)
 app.command("migrate")(databases.migrate)
