@@ -93,7 +93,7 @@ WHERE NOT tgisinternal AND tgenabled IN ('O', 'A') AND pg_table_is_visible(tgrel
 """
 _ROW, _BEFORE, _INSERT, _DELETE, _UPDATE, _TRUNCATE = 1, 2, 4, 8, 16, 32
 
-_APPEND_ONLY_SOURCE = " BEGIN RAISE EXCEPTION '% is append-only', TG_TABLE_NAME; END "
+_APPEND_ONLY_SOURCE = " BEGIN RAISE EXCEPTION USING MESSAGE = TG_TABLE_NAME || ' is append-only'; END "
 _ONE_STEP_SOURCE = (
     " BEGIN IF TG_OP = 'INSERT' THEN IF NEW.generation = 1 THEN RETURN NEW; END IF; "
     "ELSIF (NEW.channel, NEW.stage, NEW.generation) = (OLD.channel, OLD.stage, OLD.generation + 1) THEN "

@@ -124,7 +124,7 @@ def _sqlite_triggers() -> list[str]:
 def _postgresql_triggers() -> list[str]:
     statements = [
         "CREATE OR REPLACE FUNCTION relgate_append_only() RETURNS trigger LANGUAGE plpgsql AS "
-        "$$ BEGIN RAISE EXCEPTION '% is append-only', TG_TABLE_NAME; END $$",
+        "$$ BEGIN RAISE EXCEPTION USING MESSAGE = TG_TABLE_NAME || ' is append-only'; END $$",
         "CREATE OR REPLACE FUNCTION relgate_one_step() RETURNS trigger LANGUAGE plpgsql AS "
         "$$ BEGIN IF NEW.generation IS DISTINCT FROM OLD.generation + 1 THEN "
         "RAISE EXCEPTION 'a channel moves one generation at a time'; END IF; RETURN NEW; END $$",
