@@ -21,7 +21,7 @@ from gates.registry import acts, attempts, channels, ledger, waivers
 from gates.registry.attempts import Attempt
 from gates.registry.blobs import PARQUET, put_blob, put_record, read_record
 from gates.registry.channels import ChannelState
-from gates.registry.reader import RegistryReader
+from gates.registry.checkpoints import WitnessedRegistry
 from gates.registry.transactions import reading, writing
 from gates.registry.versions import digest_of, name_of, require_name
 from gates.registry.waivers import Expiry, StandingWaiver
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from gates.policy import Policy
 
 
-class Registry(RegistryReader):
+class Registry(WitnessedRegistry):
     """The registry in one database. Safe to use from several threads and processes at once.
 
     Args:

@@ -20,6 +20,13 @@ from golden_sets.errors import InfrastructureError, InputError
 PASSPHRASE_VARIABLE = "RELGATE_KEY_PASSPHRASE"  # noqa: S105 - the name of a variable
 """Environment variable that holds the passphrase of an encrypted key."""
 
+PUBLIC_SUFFIX = ".pub"
+"""What the file of a public key is called beside its private one: ``FILE.pub``."""
+
+_FIELD = 2**255 - 19
+_ORDER_8 = 0x7A03AC9277FDC74EC6CC392CFA53202A0F67100D760B3CBA4FD84D3D706A17C7
+_LOW_ORDER = frozenset({0, 1, _FIELD - 1, _ORDER_8, _FIELD - _ORDER_8})
+
 
 class SigningKey:
     """A private key, in memory. Never written anywhere but by :meth:`write`."""
@@ -61,7 +68,8 @@ class SigningKey:
         return cls(private)
 
     def write(self, path: Path) -> None:
-        """Write the key, and the public one beside it as ``FILE.pub``; nothing is overwritten.
+        """Write the key, and the public one beside it as ``FILE.pub``; nothing is overwritten, and both are written or
+        none is.
 
         It is encrypted where ``RELGATE_KEY_PASSPHRASE`` is set.
 
@@ -74,9 +82,14 @@ class SigningKey:
             serialization.BestAvailableEncryption(passphrase) if passphrase else serialization.NoEncryption()
         )
         pem, pkcs8 = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
-        _write_new(path, self._private.private_bytes(pem, pkcs8, encryption), 0o600)
         info = serialization.PublicFormat.SubjectPublicKeyInfo
-        _write_new(path.with_name(path.name + ".pub"), self._private.public_key().public_bytes(pem, info), 0o644)
+        public = path.with_name(path.name + PUBLIC_SUFFIX)
+        _write_new(public, self._private.public_key().public_bytes(pem, info), 0o644)
+        try:
+            _write_new(path, self._private.private_bytes(pem, pkcs8, encryption), 0o600)
+        except (InputError, InfrastructureError):
+            public.unlink()  # it was made just now
+            raise
 
 
 def public_key(key: Ed25519PublicKey) -> PublicKey:
@@ -89,6 +102,17 @@ def key_id(key: PublicKey) -> str:
     """The id that a public key has, whatever the record says."""
     raw = Ed25519PublicKey.from_public_bytes(bytes.fromhex(key.public))
     return str(SSlibKey.from_crypto(raw).keyid)
+
+
+def is_weak(key: PublicKey) -> bool:
+    """Whether signatures of a key show nothing: a point of low order, or one not written canonically.
+
+    With a key of low order whoever likes makes signatures that verify, over whatever they like, and libraries take them
+    (Chalkias, Garillot, Nikolaenko 2020, "Taming the many EdDSAs", sections 2 and 4). The encoding is that of RFC 8032,
+    section 5.1.2: y, little-endian, and the sign of x in the highest bit.
+    """
+    y = int.from_bytes(bytes.fromhex(key.public), "little") & (2**255 - 1)
+    return y >= _FIELD or y in _LOW_ORDER
 
 
 def read_public_key(path: Path) -> PublicKey:
@@ -105,7 +129,10 @@ def read_public_key(path: Path) -> PublicKey:
         raise InputError("is no public key in PEM", where=path, do="name the .pub file beside a key") from error
     if not isinstance(key, Ed25519PublicKey):
         raise InputError("is no Ed25519 key", where=path)
-    return public_key(key)
+    found = public_key(key)
+    if is_weak(found):
+        raise InputError("is a weak key: anybody can sign with it", where=path, do="make a new one")
+    return found
 
 
 def _write_new(path: Path, data: bytes, mode: int) -> None:

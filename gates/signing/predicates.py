@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from gates.promotion_rules import Role, Stage
 from golden_sets.digests import Digest
@@ -23,6 +23,10 @@ NAMESPACE = "urn:relgate:"
 
 Moment = Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{6}Z$")]
 """UTC, ISO 8601 with microseconds: such texts sort as the moments do."""
+Person = Annotated[str, Field(pattern=r"^[^\s\p{C}]([^\p{C}]*[^\s\p{C}])?$", max_length=200)]
+"""A person's name as their key is enrolled: one line of text, without spaces around it or anything invisible in it."""
+Channel = Literal["flagship", "small", "router"]
+"""What a line of versions is served as."""
 
 
 class PublicKey(Record):
@@ -46,7 +50,7 @@ class Act(Record):
 
     log: Digest | None
     """Which log it is for: hash of its first leaf; None where it is to be the first event itself."""
-    person: str = Field(min_length=1)
+    person: Person
     """Who signs, as their key is enrolled."""
     nonce: str = Field(pattern=r"^[0-9a-f]{32}$")
     """Random; a log takes each once."""
@@ -112,13 +116,13 @@ class PolicyPin(Act):
     kind: ClassVar[str] = "policy-pin/v1"
     event: ClassVar[str] = "policy_pinned"
 
-    channel: str
+    channel: Channel
     """The channel."""
     policy: Digest
     """The policy."""
     previous: Digest | None
     """The policy pinned before; None: none."""
-    owners: tuple[str, ...] = Field(min_length=1)
+    owners: tuple[Person, ...] = Field(min_length=1)
     """Who may pin the next."""
     sets: Mapping[str, Digest] = Field(default_factory=dict)
     """Digests of the sets that evidence must rest on, by name; empty: not pinned."""
@@ -208,7 +212,7 @@ class Sanction(DecisionAct):
 
     name: str
     """The version's name, for people."""
-    channel: str
+    channel: Channel
     """The channel."""
     stage: Stage
     """The stage."""
@@ -262,6 +266,12 @@ class LogState(Record):
     """Root of the Merkle tree over them."""
     time: Moment
     """When it was taken."""
+
+    @model_validator(mode="after")
+    def _of_a_log(self) -> LogState:
+        if (self.log is None) != (self.size == 0):
+            raise ValueError("a log has a first leaf exactly where it has events")
+        return self
 
 
 CHECKPOINT_TYPE = NAMESPACE + "checkpoint/v1"
