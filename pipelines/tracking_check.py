@@ -9,6 +9,7 @@ mirror, too: it finds a report that was changed or lost, not one whose tag was c
 from __future__ import annotations
 
 import math
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -219,9 +220,11 @@ class _Check:
         expected = run.data.tags.get(REPORT_TAG)
         if expected is None:
             return None
-        try:
-            place = Path(self._client.download_artifacts(run.info.run_id, "report"))
-            found = report_digest(place)
-        except (InputError, InfrastructureError, OSError) as error:
-            return f"has lost its report ({error})"
+        from mlflow.exceptions import MlflowException
+
+        with tempfile.TemporaryDirectory() as directory:
+            try:
+                found = report_digest(Path(self._client.download_artifacts(run.info.run_id, "report", directory)))
+            except (RelgateError, MlflowException, OSError):
+                return "has lost its report"
         return None if found == expected else "has a report that was changed after it was logged"

@@ -195,18 +195,13 @@ def test_a_write_through_a_memory_map_from_before_is_seen(directory: Path) -> No
             files.require_untouched()
 
 
-def test_a_swap_within_the_clocks_tick_is_seen(directory: Path) -> None:
-    """Times are as fine as the kernel's tick: files are read once their newest change is older than that."""
+def test_files_are_read_once_their_newest_change_is_older_than_the_clocks_tick(directory: Path) -> None:
+    """Else a swap right after the reading could carry the very same times."""
     made = candidate(directory)
     weights = directory / "model.safetensors"
-    honest = weights.read_bytes()
-    for _ in range(30):
-        weights.write_bytes(honest)
-        files = LoadedFiles(made)
-        weights.write_bytes(b"x" * len(honest))
-        with pytest.raises(InputError, match="touched"):
-            files.require_untouched()
-        weights.write_bytes(honest)
+    weights.touch()
+    LoadedFiles(made)
+    assert time.time_ns() - weights.stat().st_ctime_ns >= 20_000_000
 
 
 def test_later_only_the_contents_count(directory: Path) -> None:
