@@ -14,7 +14,7 @@ from gates.registry.blobs import get_blob, put_blob, read_record
 from gates.registry.history import Move, last_promotion, last_withdrawal, moves
 from gates.signing.envelopes import ENVELOPE_MEDIA_TYPE, open_envelope
 from gates.signing.predicates import Waiver
-from gates.verifier.authority import Authority, Given, act_of, payload_of
+from gates.verifier.authority import ACT_EVENTS, Authority, Given, act_of, payload_of
 from gates.verifier.events import Event
 from gates.verifier.promotion import Case, involved, is_counted_attempt
 from golden_sets.digests import Digest
@@ -61,7 +61,7 @@ def record_act(connection: Connection, envelope: bytes, *, actor: str) -> Event:
     opened = open_envelope(envelope)
     act = act_of(opened)
     authority = load_authority(connection)
-    used = ledger.find_events(connection, (act.event,), {"nonce": act.nonce})
+    used = ledger.find_events(connection, ACT_EVENTS, {"nonce": act.nonce})
     authority.nonces.update(event.payload["nonce"] for event in used)
     problem = authority.problem_of(act, opened)
     if problem is not None:

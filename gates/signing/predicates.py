@@ -9,7 +9,7 @@ envelope's digest beside them: verification demands that the two agree.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -205,6 +205,8 @@ class Submission(DecisionAct):
     """Which attempt of its lineage it was."""
     inference: tuple[Inference, ...]
     """Every check in every cell."""
+    summary: Mapping[str, Any] | None = None
+    """A SLSA verification summary, as a DSSE envelope of its own that the same key signed; None: none was made."""
 
 
 class Sanction(DecisionAct):

@@ -6,11 +6,12 @@ feeds it every act there is. It knows no clock: what comes first in the log came
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from gates.signing.envelopes import Opened, open_envelope
-from gates.signing.keys import key_id
+from gates.signing.keys import is_weak, key_id
 from gates.signing.predicates import (
     ACTS,
     Act,
@@ -22,8 +23,9 @@ from gates.signing.predicates import (
     Submission,
     Waiver,
 )
+from gates.signing.statements import open_summary
 from gates.verifier.events import Event
-from golden_sets.digests import Digest, digest_bytes
+from golden_sets.digests import Digest, canonical_json, digest_bytes
 from golden_sets.errors import InputError
 
 ACT_EVENTS = tuple(dict.fromkeys(act.event for act in ACTS))
@@ -39,6 +41,8 @@ class Enrolled:
     root: bool
     since: int
     """From this event on it signs."""
+    replaces: str | None = None
+    """Id of the person's key whose place it took."""
     retired: int | None = None
     """Since this event another key of the person takes its place: what it signed before still counts."""
     revoked: int | None = None
@@ -59,6 +63,8 @@ class Pinned:
     """Id of the key that signed it."""
     position: int
     time: str
+    void: bool = False
+    """Whether its key was revoked since: nothing moves until an owner pins the policy again."""
 
 
 @dataclass(frozen=True)
@@ -91,9 +97,14 @@ class Authority:
     """Nonces that were used."""
 
     def pinned(self, channel: str) -> Pinned | None:
-        """The policy that a channel moves under now; None: any recorded policy."""
+        """The last pin of a channel, void where its key was revoked since; None: it moves under any recorded policy."""
         pins = self.pins.get(channel)
-        return pins[-1] if pins else None
+        return replace(pins[-1], void=self._revoked(pins[-1].key)) if pins else None
+
+    def owners(self, channel: str) -> tuple[str, ...]:
+        """Who may pin the next policy of a channel, by the last pin whose key still counts; empty: whoever holds a
+        root key."""
+        return next((one.pin.owners for one in reversed(self.pins.get(channel, [])) if not self._revoked(one.key)), ())
 
     def keys_of(self, person: str) -> list[Enrolled]:
         """The keys with which a person may sign now."""
@@ -101,7 +112,15 @@ class Authority:
 
     def counts(self, given: Given) -> bool:
         """Whether what was signed still counts: its key was not revoked since."""
-        return self.keys[given.key].revoked is None
+        return not self._revoked(given.key)
+
+    def successors(self, key: str) -> list[Enrolled]:
+        """The keys that took the place of a key, one after the other: they go on signing when that one is revoked."""
+        found: list[Enrolled] = []
+        while (after := next((one for one in self.keys.values() if one.replaces == key), None)) is not None:
+            found.append(after)
+            key = after.key.id
+        return found
 
     def apply(self, event: Event, envelope: bytes) -> str | None:
         """Take in an event that tells of an act.
@@ -118,7 +137,7 @@ class Authority:
             act = act_of(opened)
         except InputError as error:
             return error.what
-        if act.event != event.type or event.payload != payload_of(act, envelope):
+        if act.event != event.type or canonical_json(dict(event.payload)) != canonical_json(payload_of(act, envelope)):
             return "the event does not say what was signed"
         problem = self.problem_of(act, opened)
         if problem is None:
@@ -132,21 +151,34 @@ class Authority:
         if act.nonce in self.nonces:
             return "it was recorded before: its nonce is used"
         if isinstance(act, KeyEnrolment):
-            return self._enrolment_problem(act, opened)
+            return self._enrolment_problem(act, opened) or self._strangers(opened, {**self.keys, act.key: _new(act)})
         signer = self.signer(act, opened)
         if signer is None:
             return self._unsigned(act, opened)
         if isinstance(act, KeyRevocation):
-            return self._revocation_problem(act, signer)
-        if isinstance(act, PolicyPin):
-            return self._pin_problem(act, signer)
-        return None
+            problem = self._revocation_problem(act, signer)
+        elif isinstance(act, PolicyPin):
+            problem = self._pin_problem(act, signer)
+        else:
+            problem = _summary_problem(act, signer) if isinstance(act, Submission) else None
+        return problem or self._strangers(opened, {key.key.id: key for key in self.keys_of(act.person)})
 
     def signer(self, act: Act, opened: Opened) -> Enrolled | None:
-        """The key with which whoever the act names signed it, where that key may sign now."""
+        """The key with which whoever the act names signed it, where that key may sign now; a root key before others."""
         if isinstance(act, KeyEnrolment):
-            return Enrolled(act.public, act.person, act.root, since=0)
-        return next((key for key in self.keys_of(act.person) if opened.signed_by(key.key)), None)
+            return _new(act)
+        able = sorted(self.keys_of(act.person), key=lambda key: not key.root)
+        return next((key for key in able if opened.signed_by(key.key)), None)
+
+    def _revoked(self, key: str) -> bool:
+        return self.keys[key].revoked is not None
+
+    def _strangers(self, opened: Opened, expected: Mapping[str, Enrolled]) -> str | None:
+        """Every signature must be one of those that are asked for: what was signed has one form."""
+        for id_ in opened.key_ids:
+            if id_ not in expected or not expected[id_].signs or not opened.signed_by(expected[id_].key):
+                return f"it carries a signature of {id_[:12]}, which is not asked for or not genuine"
+        return None
 
     def _unsigned(self, act: Act, opened: Opened) -> str:
         for id_ in opened.envelope.signatures:
@@ -162,6 +194,10 @@ class Authority:
             return "the key's id is not its own"
         if act.key in self.keys:
             return f"the key is enrolled already, as '{self.keys[act.key].person}''s"
+        if is_weak(act.public):
+            return "it is a weak key: anybody can sign with it"
+        if other := next((k.person for k in self.keys.values() if _alike(k.person, act.person)), None):
+            return f"'{act.person}' looks like '{other}', who is somebody else"
         if not opened.signed_by(act.public):
             return "the key itself did not sign: nobody shows that they hold it"
         if not self.keys:
@@ -187,9 +223,10 @@ class Authority:
         now = self.pinned(act.channel)
         if act.previous != (None if now is None else now.pin.policy):
             return f"channel '{act.channel}' has another policy now than the one that is replaced"
-        if now is None:
+        owners = self.owners(act.channel)
+        if not owners:
             return None if signer.root else "the first policy of a channel is pinned with a root key"
-        return None if act.person in now.pin.owners else f"'{act.person}' does not own the policy of '{act.channel}'"
+        return None if act.person in owners else f"'{act.person}' does not own the policy of '{act.channel}'"
 
     def _by_root(self, opened: Opened) -> bool:
         return any(key.root and key.signs and opened.signed_by(key.key) for key in self.keys.values())
@@ -208,6 +245,29 @@ class Authority:
         elif isinstance(act, (Submission, Approval, Waiver)):
             given = Given(act, signer.key.id, event.position, event.time, envelope)
             self.given.setdefault(act.decision, []).append(given)
+
+
+def _new(act: KeyEnrolment) -> Enrolled:
+    return Enrolled(act.public, act.person, act.root, since=0, replaces=act.replaces)
+
+
+def _alike(person: str, other: str) -> bool:
+    """Whether two names are not the same and a reader might take them for it."""
+
+    def seen(name: str) -> str:
+        return unicodedata.normalize("NFKC", name).casefold()
+
+    return person != other and seen(person) == seen(other)
+
+
+def _summary_problem(act: Submission, signer: Enrolled) -> str | None:
+    try:
+        summary = open_summary(act)
+    except InputError as error:
+        return error.what
+    if summary is not None and (summary.key_ids != (signer.key.id,) or not summary.signed_by(signer.key)):
+        return "its SLSA verification summary is not signed with the key that signed the submission"
+    return None
 
 
 def act_of(opened: Opened) -> Act:

@@ -16,6 +16,7 @@ from evalharness.plan import Plan
 from gates.decision import CheckResult, Decision, Status, Verdict
 from gates.promotion_rules import PromotionRules
 from gates.signing.predicates import Approval, Sanction, Submission, Waiver
+from gates.signing.statements import says
 from gates.verifier.authority import Given, Pinned
 from golden_sets.digests import Digest, short
 
@@ -184,6 +185,11 @@ def _unsettled(decision: Decision) -> list[CheckResult]:
 
 
 def _about_policy(case: Case) -> Iterable[Refusal]:
+    if case.pin is not None and case.pin.void:
+        yield Refusal(
+            "policy",
+            f"the key that pinned the policy of channel '{case.channel}' was revoked since: let an owner pin it again",
+        )
     if case.pin is not None and case.decision.policy_digest != case.pin.pin.policy:
         yield Refusal(
             "policy",
@@ -263,14 +269,14 @@ def _about_signatures(case: Case) -> Iterable[Refusal]:
 
 def _submissions(case: Case) -> list[Given]:
     """Who vouches for the decision: people whom the policy lets submit."""
-    rules, decision = _rules(case), case.decision
+    rules = _rules(case)
     return [
         given
         for given in case.given
         if isinstance(given.act, Submission)
         and rules.holds(given.act.person, "submitter")
         and _about(given.act, case)
-        and (given.act.verdict, given.act.incumbent) == (decision.verdict.value, decision.incumbent_digest)
+        and says(given.act, decision)
     ]
 
 

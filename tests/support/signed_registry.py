@@ -15,6 +15,7 @@ from gates.registry import ChannelState, Event, Registry
 from gates.signing.envelopes import seal_act
 from gates.signing.keys import SigningKey
 from gates.signing.predicates import Act, Approval, KeyEnrolment, KeyRevocation, PolicyPin, Submission, Waiver
+from gates.signing.statements import submission_of
 from gates.verifier.promotion import later
 from golden_sets.digests import Digest
 from tests.support.recorded_releases import Maker, Release
@@ -122,16 +123,7 @@ class People:
 
     def submission(self, decision: Decision, person: str = SUBMITTER, **fields: Any) -> Submission:
         """What a submitter signs about a decision."""
-        said = {
-            **_about(decision),
-            "verdict": decision.verdict.value,
-            "incumbent": decision.incumbent_digest,
-            "plan": decision.plan_digest,
-            "attempt": decision.attempt,
-            "inference": (),
-            **fields,
-        }
-        return Submission(**self.about(person), **said)
+        return submission_of(decision, log=self.log or "", person=person).model_copy(update=fields)
 
     def approval(self, decision: Decision, person: str, role: Role | None = None, **fields: Any) -> Approval:
         """What an approver signs for the move that the decision would make now; default: to production."""
