@@ -276,7 +276,7 @@ def _submissions(case: Case) -> list[Given]:
         if isinstance(given.act, Submission)
         and rules.holds(given.act.person, "submitter")
         and _about(given.act, case)
-        and says(given.act, decision)
+        and says(given.act, case.decision)
     ]
 
 
