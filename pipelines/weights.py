@@ -12,7 +12,7 @@ from evalharness.candidate_files import CandidateFile, installed_vllm, load_cand
 from evalharness.loaded_files import LoadedFiles, file_differences, shortened
 from evalharness.model_directory import hash_directory
 from gates.registry.versions import Version
-from golden_sets.digests import Digest, short
+from golden_sets.digests import Digest, canonical_json, short
 from golden_sets.errors import InputError
 from golden_sets.yaml_files import load_yaml_record
 from pipelines.workspace import Workspace
@@ -59,14 +59,14 @@ def manifest_differences(registered: Mapping[str, Any], found: Mapping[str, Any]
     """
     differences = []
     for part in ("model", "adapter"):
-        expected, there = registered.get(part) or {}, found.get(part) or {}
-        prefix = "" if part == "model" else "adapter/"
-        differences += [prefix + d for d in file_differences(dict(expected), dict(there), said=REGISTERED)]
+        prefix, files = "" if part == "model" else "adapter/", (dict(d.get(part) or {}) for d in (registered, found))
+        differences += [prefix + difference for difference in file_differences(*files, said=REGISTERED)]
     one = dict(_flat({k: v for k, v in registered.items() if k not in ("model", "adapter")}))
     other = dict(_flat({k: v for k, v in found.items() if k not in ("model", "adapter")}))
     for key in sorted(one.keys() | other.keys()):
-        if one.get(key) != other.get(key):
-            differences.append(f"{key} is {other.get(key)!r}, {REGISTERED} says {one.get(key)!r}")
+        here, there = (canonical_json(d[key]).decode() if key in d else "missing" for d in (other, one))
+        if here != there:
+            differences.append(f"{key} is {here}, {REGISTERED} says {there}")
     return differences
 
 
