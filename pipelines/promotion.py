@@ -10,6 +10,9 @@ from evalharness.evidence import Evidence
 from gates.decision import Decision, Verdict
 from gates.registry import ChannelState, Registry
 from gates.registry.channels import PRODUCTION
+from gates.registry.waivers import Expiry
+from gates.verifier.promotion import Refusal, awaits_signatures, refusals
+from pipelines.progress import Progress
 from pipelines.project import Project
 from pipelines.release_rules import against_another, withdrawn
 from pipelines.router_staleness import outdated_routers
@@ -29,6 +32,13 @@ class Promotion:
     """Whether it was moved now."""
     warnings: tuple[str, ...] = ()
     """Why a passing decision moved nothing, and what a move means for others."""
+    refused: tuple[Refusal, ...] = ()
+    """What stands against the move by the rules of promotion; where all are signatures, it awaits those."""
+
+    @property
+    def awaiting(self) -> tuple[str, ...]:
+        """The signatures that are missing, in words."""
+        return tuple(refusal.text for refusal in self.refused if refusal.ground == "signatures")
 
 
 def promotion_obstacle(
@@ -78,6 +88,10 @@ def promote(registry: Registry, decision: Decision, before: ChannelState, *, wan
             f"relgate registry promote {decision.subject_name} --reason '...'"
         )
         return Promotion(before, promoted=False, moved=False, warnings=(f"not promoted: {reason}; {advice}",))
+    refused = tuple(refusals(registry.case(before.channel, before.stage, decision.digest)))
+    if refused:
+        told = () if awaits_signatures(refused) else (f"not promoted: {'; '.join(r.text for r in refused)}",)
+        return Promotion(before, promoted=False, moved=False, warnings=told, refused=refused)
     state = registry.promote(
         before.channel,
         before.stage,
@@ -100,6 +114,26 @@ def serve_first(registry: Registry, channel: str, stage: str, candidate: Candida
     digest = registry.register_candidate(candidate)
     registry.promote(channel, stage, digest, decision_digest=None, expected_generation=0, reason=reason)
     return True
+
+
+def tell_expiries(project: Project | None, registry: Registry, progress: Progress) -> None:
+    """Before a release or a promotion: do what expired waivers ask for, and announce those that run out soon."""
+    expiries, warnings = expire(project, registry)
+    for text in (*(one.text for one in expiries), *warnings, *(waiver.text for waiver in registry.due())):
+        progress.say(f"  {text}")
+
+
+def expire(
+    project: Project | None, registry: Registry, channel: str | None = None
+) -> tuple[list[Expiry], tuple[str, ...]]:
+    """Demote or block what rests on expired waivers, and mirror what moved.
+
+    Returns:
+        What was done, and warnings of the mirror.
+    """
+    expiries = registry.expire(channel)
+    moved = [one.state for one in expiries if one.action == "demote" and project is not None]
+    return expiries, tuple(warning for state in moved if project for warning in mirror_move(project, state))
 
 
 def mirror(

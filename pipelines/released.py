@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from gates.decision import Decision
+from gates.decision import Decision, Verdict
 from gates.registry import ChannelState, Registry
 from gates.registry.history import last_promotion
 from gates.reports import ReportPaths
+from gates.verifier.promotion import Refusal, awaits_signatures
 from golden_sets.digests import Digest
+
+AWAITING = 5
+"""Exit code: passed, awaiting signatures."""
 
 
 @dataclass(frozen=True)
@@ -27,10 +31,20 @@ class Released:
     exposures: Mapping[str, int]
     """How many subjects, this one among them, have recorded evidence on each set."""
     warnings: tuple[str, ...]
+    refused: tuple[Refusal, ...] = field(default=(), kw_only=True)
+    """What stands against a wanted move by the rules of promotion."""
+
+    @property
+    def awaiting(self) -> tuple[str, ...]:
+        """The signatures that a move still lacks, in words."""
+        return tuple(refusal.text for refusal in self.refused if refusal.ground == "signatures")
 
     @property
     def exit_code(self) -> int:
-        """By the verdict alone: 0 promote, 1 block, 3 inconclusive. ``promoted`` says whether the channel moved."""
+        """0 promote, 1 block, 3 inconclusive, by the verdict; a passing one that the rules of promotion keep from the
+        move it was to make: 5 where nothing but signatures is missing, else 1."""
+        if self.decision.verdict is Verdict.PROMOTE and self.refused:
+            return AWAITING if awaits_signatures(self.refused) else Verdict.BLOCK.exit_code
         return self.decision.verdict.exit_code
 
     @property
@@ -44,6 +58,8 @@ class Released:
             **self.decision.summary(),
             "promoted": self.promoted,
             "recorded": self.recorded,
+            "awaiting": list(self.awaiting),
+            "refused": [refusal.text for refusal in self.refused if refusal.ground != "signatures"],
             **self.own,
             "exposures": dict(self.exposures),
             "channel": {

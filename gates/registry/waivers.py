@@ -55,6 +55,12 @@ class StandingWaiver:
         """``channel/stage``."""
         return f"{self.channel}/{self.stage}"
 
+    @property
+    def text(self) -> str:
+        """One sentence for people."""
+        when = f"expired at {self.expires}: blocked" if self.expired else f"expires at {self.expires}"
+        return f"{self.where}: the waiver of {self.check} for '{self.name}' (by {self.person}) {when}"
+
     def to_json(self) -> dict[str, Any]:
         """Plain JSON data, for ``--json``."""
         return asdict(self)
@@ -70,6 +76,15 @@ class Expiry:
     """Whether the stage went back, or its version stays and nothing follows on it."""
     state: ChannelState
     """The stage afterwards."""
+
+    @property
+    def text(self) -> str:
+        """One sentence for people."""
+        checks = ", ".join(waiver.check for waiver in self.waivers)
+        what = f"{self.state.where}: the waiver of {checks} for '{self.waivers[0].name}' has expired"
+        if self.action == "demote":
+            return f"{what}; it serves {self.state.name} now (generation {self.state.generation})"
+        return f"{what}; it stays, blocked: nothing may follow on it"
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON data, for ``--json``."""

@@ -4,7 +4,18 @@ from __future__ import annotations
 
 import typer
 
-from pipelines.cli.registry import databases, exporting, mirroring, moving, reading, verifying, weights
+from pipelines.cli.registry import (
+    checking,
+    databases,
+    exporting,
+    mirroring,
+    moving,
+    pinning,
+    reading,
+    signing,
+    verifying,
+    weights,
+)
 
 app = typer.Typer(
     help="Versions, decisions, signatures and channels: list, show, sign, promote, roll back, prove.",
@@ -15,6 +26,11 @@ app.command("show")(reading.show)
 app.command("log")(reading.log)
 app.command("verify")(verifying.verify)
 app.command("export")(exporting.export)
+app.command("pin")(pinning.pin)
+app.command("sign")(signing.sign)
+app.command("waive")(signing.waive)
+app.command("record")(signing.record)
+app.command("check")(checking.check)
 app.command("promote")(moving.promote)
 app.command("rollback")(moving.rollback)
 app.command("migrate")(databases.migrate)

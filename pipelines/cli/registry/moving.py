@@ -14,7 +14,7 @@ from pipelines.cli.output import Json, emit
 from pipelines.cli.registry.common import ChannelOption, StageOption, open_workspace
 
 if TYPE_CHECKING:
-    from gates.registry import ChannelState
+    from gates.registry import ChannelState, Registry
     from pipelines.workspace import Workspace
 
 Reason = Annotated[str, typer.Option("--reason", help="Why, for the log.", show_default=False)]
@@ -39,10 +39,16 @@ def promote(
 ) -> None:
     """Move a channel to a version that a passing decision allows, or seed an empty channel.
 
-    A version from which the channel was rolled back after the decision needs a reason.
+    A version from which the channel was rolled back after the decision needs a reason. A decision that did not pass and
+    whose open checks are waived is named with --decision. Exit 5 where nothing but signatures is missing.
     """
+    from pipelines.progress import Progress
+    from pipelines.promotion import tell_expiries
+    from pipelines.weights import require_weights
+
     workspace = open_workspace(project, store)
     registry, file = workspace.registry, workspace.project.file
+    tell_expiries(workspace.project, registry, Progress())
     before = registry.channel(channel or file.channel, stage or file.stage)
     if seed:
         digest = registry.register_candidate(workspace.project.candidate(version))
@@ -51,6 +57,8 @@ def promote(
         digest = registry.resolve(version)
         allowed = _allowed_by(workspace, before, digest, version, decision, reason)
         _require_sound_router(workspace, digest, allowed)
+        _require_signatures(registry, before, digest, allowed, as_json=as_json)
+    unread = require_weights(workspace, digest, version)
     state = registry.promote(
         before.channel,
         before.stage,
@@ -59,7 +67,7 @@ def promote(
         expected_generation=before.generation,
         reason=reason,
     )
-    _moved(workspace, state, as_json=as_json)
+    _moved(workspace, state, as_json=as_json, warnings=unread)
 
 
 def rollback(
@@ -90,11 +98,11 @@ def rollback(
     _moved(workspace, state, as_json=as_json)
 
 
-def _moved(workspace: Workspace, state: ChannelState, *, as_json: bool) -> None:
+def _moved(workspace: Workspace, state: ChannelState, *, as_json: bool, warnings: tuple[str, ...] = ()) -> None:
     from pipelines.promotion import mirror_move
     from pipelines.router_staleness import outdated_routers
 
-    warnings = (*outdated_routers(workspace.registry, state), *mirror_move(workspace.project, state))
+    warnings = (*warnings, *outdated_routers(workspace.registry, state), *mirror_move(workspace.project, state))
     if as_json:
         emit({**state.to_json(), "warnings": list(warnings)})
         return
@@ -119,11 +127,31 @@ def _allowed_by(
     from pipelines.release_rules import newest_passing, withdrawn
 
     decided = workspace.registry.decisions_about(digest)
-    chosen = decision or newest_passing(decided, name)
+    chosen = workspace.registry.recorded_decision(decision).digest if decision else newest_passing(decided, name)
     gone = withdrawn(state, digest, decided, chosen)
     if gone is not None and not reason.strip():
         raise InputError(f"'{name}': {gone}", where=state.where, do='say why it may come back: --reason "..."')
     return chosen
+
+
+def _require_signatures(
+    registry: Registry, before: ChannelState, digest: Digest, decision: Digest, *, as_json: bool
+) -> None:
+    """Nothing moves where only signatures are missing: exit code 5 says so."""
+    from gates.verifier.promotion import awaits_signatures, refusals
+    from pipelines.released import AWAITING
+
+    if before.digest == digest:
+        return
+    found = refusals(registry.case(before.channel, before.stage, decision))
+    if not awaits_signatures(found):
+        return  # what else stands against it, the registry says
+    awaiting = [refusal.text for refusal in found]
+    if as_json:
+        emit({**before.to_json(), "decision": decision, "awaiting": awaiting})
+    else:
+        print(f"{before.where} awaits signatures: {'; '.join(awaiting)}")
+    raise typer.Exit(AWAITING)
 
 
 def _require_sound_router(workspace: Workspace, digest: Digest, decision: Digest) -> None:
