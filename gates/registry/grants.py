@@ -25,8 +25,16 @@ _RIGHTS = {
 }
 """What the role may do with each table, and nothing else."""
 
-_NEVER = ("DELETE", "TRUNCATE", "TRIGGER", "REFERENCES")
-_UPDATED = ("ledger_head", "channels", *(table.name for table in SAMPLES.sorted_tables))
+_ASKED = {
+    "SELECT": func.has_table_privilege,
+    "INSERT": func.has_table_privilege,
+    "UPDATE": func.has_any_column_privilege,  # a right on any single column counts as one
+    "DELETE": func.has_table_privilege,
+    "TRUNCATE": func.has_table_privilege,
+    "REFERENCES": func.has_any_column_privilege,
+    "TRIGGER": func.has_table_privilege,
+}
+"""Every right on a table, and what tells whether a role has it."""
 
 
 def grant_sql(engine: Engine, role: str) -> list[str]:
@@ -55,9 +63,15 @@ def grant(engine: Engine, role: str) -> list[str]:
         statements = _statements(connection, role)
         for statement in statements:
             connection.execute(text(statement.replace(":", r"\:")))  # a role may have any name
-        if excess := _excess(connection, role):
+        if lacking := _rights(connection, role, missing=True):
             raise InputError(
-                f"role '{role}' could still {'; '.join(excess)}",
+                f"role '{role}' still may not {', '.join(lacking)}",
+                where=engine.url.render_as_string(),
+                do="run this as the tables' owner; nothing was granted",
+            )
+        if excess := _rights(connection, role, missing=False):
+            raise InputError(
+                f"role '{role}' could still {', '.join(excess)}",
                 where=engine.url.render_as_string(),
                 do="revoke that from PUBLIC and from the roles it is a member of; nothing was granted",
             )
@@ -104,16 +118,17 @@ def _statements(connection: Connection, role: str) -> list[str]:
     return statements
 
 
-def _excess(connection: Connection, role: str) -> list[str]:
-    """What a role may do beyond its rights, through PUBLIC or other roles."""
-    found = []
-    for table in _RIGHTS:
-        for right in (*_NEVER, *(() if table in _UPDATED else ("UPDATE",))):
-            # A right on any single column counts as one.
-            asked = func.has_any_column_privilege if right in ("UPDATE", "REFERENCES") else func.has_table_privilege
-            if connection.execute(select(asked(role, table, right))).scalar():
-                found.append(f"{right} {table}")
-    if connection.execute(select(func.has_schema_privilege(role, func.current_schema(), "CREATE"))).scalar():
+def _rights(connection: Connection, role: str, *, missing: bool) -> list[str]:
+    """What a role may not do that it should, or what it may do beyond: by itself, through PUBLIC or other roles."""
+    found = [
+        f"{right} {table}"
+        for table, rights in _RIGHTS.items()
+        for right, asked in _ASKED.items()
+        if (right in rights) is missing
+        and connection.execute(select(asked(role, table, right))).scalar() is not missing
+    ]
+    creates = select(func.has_schema_privilege(role, func.current_schema(), "CREATE"))
+    if not missing and connection.execute(creates).scalar():
         found.append("CREATE tables in the schema")
     return found
 

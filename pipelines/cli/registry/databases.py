@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -32,17 +34,17 @@ def migrate(
     from gates.registry.migrating import upgrade, upgrade_sql
     from gates.registry.migrations import HEAD
 
-    engine = _engine(project, store)
-    if sql:
-        script = "".join(f"{statement};\n\n" for statement in tables_sql(engine)) + upgrade_sql(engine)
-        if as_json:
-            emit({"sql": script})
+    with _opened(project, store) as engine:
+        if sql:
+            script = "".join(f"{statement};\n\n" for statement in tables_sql(engine)) + upgrade_sql(engine)
         else:
-            print(script, end="")
-        return
-    make_tables(engine)
-    before = upgrade(engine)
-    if as_json:
+            make_tables(engine)
+            before = upgrade(engine)
+    if sql and as_json:
+        emit({"sql": script})
+    elif sql:
+        print(script, end="")
+    elif as_json:
         emit({"from": before, "to": HEAD})
     elif before == HEAD:
         print(f"the tables are at revision {HEAD} already")
@@ -66,27 +68,29 @@ def grant(
     from gates.registry import grants
     from gates.registry.transactions import prepare
 
-    engine = _engine(project, store)
-    if sql:
-        statements = grants.grant_sql(engine, role)
-    else:
-        make_tables(engine)
-        prepare(engine)
-        statements = grants.grant(engine, role)
+    with _opened(project, store) as engine:
+        if sql:
+            statements = grants.grant_sql(engine, role)
+        else:
+            make_tables(engine)
+            prepare(engine)
+            statements = grants.grant(engine, role)
     if as_json:
         emit({"role": role, "granted": not sql, "sql": statements})
-        return
-    if sql:
-        for statement in statements:
-            print(f"{statement};")
-        return
-    print(
-        f"'{role}' may add to the ledger and read it, and move channels forward; it may not change or remove anything"
-    )
+    elif sql:
+        print("".join(f"{statement};\n" for statement in statements), end="")
+    else:
+        print(f"'{role}' may add to the ledger, read it and move channels forward; it may change and remove nothing")
 
 
-def _engine(project: Path, store: str | None) -> Engine:
+@contextmanager
+def _opened(project: Path, store: str | None) -> Iterator[Engine]:
     from evalharness.database import open_database
     from pipelines.project import Project
 
-    return open_database(Project.load(project, store=store).store_url)
+    # Who looks after the database need not have the project.
+    engine = open_database(store if store is not None else Project.load(project).store_url)
+    try:
+        yield engine
+    finally:
+        engine.dispose()
