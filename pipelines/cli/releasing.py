@@ -48,12 +48,15 @@ def release(
     from pipelines.fleet import Fleet
     from pipelines.progress import Progress
     from pipelines.project import Project
+    from pipelines.promotion import tell_expiries
     from pipelines.release import Release, served_already
     from pipelines.release import release as run
+    from pipelines.standing import changed_thresholds, standing_of
     from pipelines.workspace import Workspace
 
     options = PlanOptions(looks=looks, budget=budget, deadline=seconds(deadline, "--deadline"))
     workspace = Workspace.open(Project.load(project, store=store))
+    tell_expiries(workspace.project, workspace.registry, Progress())
     subject = workspace.project.candidate(candidate)
 
     async def against(other: Candidate | None) -> Release:
@@ -71,8 +74,9 @@ def release(
 
     served = served_already(workspace, subject) if incumbent is None else None
     result = served or run_async(against(workspace.incumbent(incumbent)))
+    standing = standing_of(workspace.registry, result.decision, result.state.channel, result.state.stage)
     if as_json:
-        emit(result.to_json())
+        emit({**result.to_json(), "changed_thresholds": changed_thresholds(standing)})
     else:
-        show_release(result, "versions")
+        show_release(result, "versions", standing)
     raise typer.Exit(result.exit_code)

@@ -65,15 +65,18 @@ def release(
     served is stale and blocks.
     """
     from pipelines.progress import Progress
+    from pipelines.promotion import tell_expiries
     from pipelines.router_measuring import NamedRouter
     from pipelines.router_place import RouterPlace
     from pipelines.router_release import incumbent_of, release_router
     from pipelines.router_testing import Labels, Prices, measured_on
+    from pipelines.standing import changed_thresholds, standing_of
     from router_training.router import Router
 
     progress = Progress()
     candidate = NamedRouter(name or router.resolve().name, Router.load(router))
     place = RouterPlace.open(project, store=store, policy=policy)
+    tell_expiries(None if place.workspace is None else place.workspace.project, place.registry, progress)
     against = incumbent_of(place, incumbent)
     labels = Labels(
         files=tuple(data or ()),
@@ -85,8 +88,9 @@ def release(
         place, candidate.router, labels, cache=cache_file(cache), workers=cores(), progress=progress
     )
     result = release_router(place, candidate, against, test, evaluation=evaluation, progress=progress, promote=promote)
+    standing = standing_of(place.registry, result.decision, result.state.channel, result.state.stage)
     if as_json:
-        emit(result.to_json())
+        emit({**result.to_json(), "changed_thresholds": changed_thresholds(standing)})
     else:
-        show_release(result, "routers")
+        show_release(result, "routers", standing)
     raise typer.Exit(result.exit_code)
