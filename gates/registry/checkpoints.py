@@ -14,7 +14,6 @@ from gates.registry.transactions import reading, writing
 from gates.signing.checkpoints import SignedCheckpoint, open_checkpoint, sign_checkpoint
 from gates.signing.keys import SigningKey
 from gates.signing.predicates import LogState
-from gates.verifier.authority import Authority
 from gates.verifier.checkpoints import signers
 from gates.verifier.events import Checkpoint
 from gates.verifier.merkle import verify_consistency
@@ -25,15 +24,6 @@ from golden_sets.errors import InputError
 
 class WitnessedRegistry(RegistryReader):
     """The part of :class:`gates.registry.Registry` that takes and keeps signed checkpoints, and hands out receipts."""
-
-    def authority(self) -> Authority:
-        """Keys and pinned policies now, as the log tells it.
-
-        Raises:
-            InfrastructureError: the log holds an act that is not in order.
-        """
-        with reading(self._engine) as connection:
-            return load_authority(connection)
 
     def log_state(self) -> LogState:
         """What the log is now: what a signed checkpoint says."""

@@ -6,8 +6,10 @@ import typer
 
 from pipelines.cli.registry import (
     checking,
+    checkpoints,
     databases,
     exporting,
+    keys,
     mirroring,
     moving,
     pinning,
@@ -24,6 +26,8 @@ app = typer.Typer(
 app.command("list")(reading.list_)
 app.command("show")(reading.show)
 app.command("log")(reading.log)
+app.command("checkpoint")(checkpoints.checkpoint)
+app.command("prove")(checkpoints.prove)
 app.command("verify")(verifying.verify)
 app.command("export")(exporting.export)
 app.command("pin")(pinning.pin)
@@ -37,3 +41,4 @@ app.command("migrate")(databases.migrate)
 app.command("grant")(databases.grant)
 app.command("weights")(weights.weights)
 app.command("mirror")(mirroring.mirror)
+app.add_typer(keys.app, name="key")
