@@ -12,6 +12,7 @@ from gates.registry import ChannelState, Registry
 from gates.registry.channels import PRODUCTION
 from gates.registry.waivers import Expiry
 from gates.verifier.promotion import Refusal, awaits_signatures, refusals
+from golden_sets.digests import short
 from pipelines.progress import Progress
 from pipelines.project import Project
 from pipelines.release_rules import against_another, withdrawn
@@ -45,6 +46,12 @@ def promotion_obstacle(
     workspace: Workspace, state: ChannelState, candidate: Candidate, incumbent: Candidate | None
 ) -> str | None:
     """Why a release against this incumbent cannot move the project's channel, known before anything is asked."""
+    pinned = workspace.registry.authority().pinned(state.channel)
+    if pinned is not None and pinned.pin.policy != workspace.project.policy.policy.digest:
+        return (
+            f"channel '{state.channel}' is pinned to policy {short(pinned.pin.policy)}, which is not the project's: "
+            "nothing can be promoted on it"
+        )
     return against_another(
         state,
         workspace.registry.channel(state.channel, PRODUCTION).digest,

@@ -10,9 +10,9 @@ from typing import Any
 from evalharness.candidate import Candidate
 from evalharness.freshness import Freshness
 from evalharness.judging.to_label import write_to_label
-from gates.decision import Decision
+from gates.decision import Decision, Verdict
 from gates.gate import Measured, gate
-from gates.registry import Registry
+from gates.registry import ChannelState, Registry
 from gates.reports import ReportPaths
 from gates.reports.sections import Section
 from golden_sets.errors import InputError
@@ -26,9 +26,13 @@ from pipelines.promotion import promote as move_channel
 from pipelines.release_rules import is_repairable, was_exploration
 from pipelines.released import Released, promoting_decision
 from pipelines.reporting import report, report_paths
+from pipelines.router_sections import router_sections
+from pipelines.signing import submit
+from pipelines.standing import place_of, standing_of
+from pipelines.weights import require_weights
 from pipelines.workspace import Workspace
 
-__all__ = ["Release", "existing_report", "release", "served_already"]
+__all__ = ["Release", "existing_report", "release", "renewed_report", "served_already"]
 
 
 @dataclass(frozen=True)
@@ -100,12 +104,14 @@ async def release(
     else:
         progress.say(f"  {candidate.name}: this decision is recorded already; nothing is asked again")
     exposures = exposures_of(registry, plan.set_digests)
-    if evaluation is None:
-        paths = existing_report(registry, decision, project.reports)
-    else:
-        paths = _new_report(workspace, decision, evaluation, exposures)
+    if evaluation is not None:
+        _new_report(workspace, decision, evaluation, exposures)
+    told = submit(registry, decision)
+    if evaluation is None and promote and decision.verdict is Verdict.PROMOTE:
+        told += require_weights(workspace, candidate.digest, candidate.name, candidate=candidate)
     promotion = move_channel(registry, decision, before, wanted=promote)
-    warnings = promotion.warnings
+    paths = renewed_report(registry, decision, project.reports, promotion.state)
+    warnings = (*told, *promotion.warnings)
     if evaluation is not None:
         warnings = (*evaluation.evidence.provenance.details["warnings"], *warnings)
     if evaluation is not None or promotion.moved:
@@ -121,6 +127,7 @@ async def release(
         judged=0 if evaluation is None else evaluation.judged,
         exposures=exposures,
         warnings=warnings,
+        refused=promotion.refused,
     )
 
 
@@ -144,7 +151,7 @@ def served_already(workspace: Workspace, candidate: Candidate) -> Release | None
         )
     return Release(
         decision=decision,
-        reports=existing_report(registry, decision, workspace.project.reports),
+        reports=renewed_report(registry, decision, workspace.project.reports, state),
         state=state,
         promoted=True,
         recorded=True,
@@ -199,13 +206,30 @@ async def _decide(
     return decision, evaluation
 
 
-def existing_report(
-    registry: Registry, decision: Decision, directory: Path, *, sections: Sequence[Section] = ()
-) -> ReportPaths:
-    """The report of a recorded decision, written again from the registry where its files are gone."""
+def existing_report(registry: Registry, decision: Decision, directory: Path) -> ReportPaths:
+    """The report of a recorded decision as it lies there; made from the registry where its files are gone."""
     found = report_paths(decision, directory)
     if found.exist():
         return found
+    evidence = registry.evidence(decision.evidence_digest)
+    plan = None if decision.plan_digest is None else registry.plan(decision.plan_digest)
+    channel, stage = place_of(evidence, plan)
+    state = registry.channel(channel, stage)
+    return renewed_report(registry, decision, directory, state, sections=router_sections(evidence))
+
+
+def renewed_report(
+    registry: Registry, decision: Decision, directory: Path, state: ChannelState, *, sections: Sequence[Section] = ()
+) -> ReportPaths:
+    """The report of a recorded decision, made again from the registry: who signed, and what moved, may have changed.
+
+    Args:
+        registry: where it is recorded.
+        decision: the decision.
+        directory: where the reports of all decisions lie.
+        state: the stage that it is to move.
+        sections: what else the report is to tell.
+    """
     evidence = registry.evidence(decision.evidence_digest)
     return report(
         decision,
@@ -216,6 +240,7 @@ def existing_report(
         plan=None if decision.plan_digest is None else registry.plan(decision.plan_digest),
         exposures=exposures_of(registry, evidence.set_digests),
         sections=sections,
+        standing=standing_of(registry, decision, state.channel, state.stage),
     )
 
 

@@ -24,13 +24,13 @@ from golden_sets.errors import InputError
 from pipelines.attempts import AttemptPlans, exposures_of
 from pipelines.progress import Progress
 from pipelines.promotion import promote as move_channel
-from pipelines.release import existing_report
+from pipelines.release import renewed_report
 from pipelines.release_rules import against_another
 from pipelines.released import Released, promoting_decision
-from pipelines.reporting import report, report_paths
 from pipelines.router_measuring import NamedRouter, measure_routers, plan_for_test, routes_of
 from pipelines.router_place import RouterPlace
 from pipelines.router_sections import EVALUATION, is_whole_share, router_sections
+from pipelines.signing import submit
 from pipelines.subjects import Subject
 from pipelines.tracking import mirror_alias, mirror_release
 from router_training.always_flagship import NAME as ALWAYS_FLAGSHIP
@@ -133,23 +133,14 @@ def release_router(
         decision = gate(policy, measured, require_plan=True, serving=serving, where=place.policy.where)
         registry.record_decision(decision)
     exposures = exposures_of(registry, measured.evidence.set_digests)
-    paths = report_paths(decision, place.reports)
-    if not recorded or not paths.exist():
-        paths = report(
-            decision,
-            measured.evidence,
-            policy,
-            place.reports,
-            outcomes=measured.outcomes,
-            plan=measured.plan,
-            exposures=exposures,
-            sections=router_sections(measured.evidence),
-        )
     if decision.verdict is Verdict.PROMOTE:
         place.archive.keep(candidate.router)
     warnings = (() if evaluation is None else evaluation.notes) + _other_test(candidate, incumbent)
     warnings += _obstacle(place, before, candidate, incumbent) if promote else ()
+    warnings += submit(registry, decision)
     moved = move_channel(registry, decision, before, wanted=promote)
+    sections = router_sections(measured.evidence)
+    paths = renewed_report(registry, decision, place.reports, moved.state, sections=sections)
     warnings += tuple(w for w in moved.warnings if w not in warnings)
     if not recorded or moved.moved:
         warnings += _mirrored(place, candidate, decision, measured, paths, moved.state if moved.promoted else None)
@@ -162,6 +153,7 @@ def release_router(
         share=_share(measured.evidence),
         exposures=exposures,
         warnings=warnings,
+        refused=moved.refused,
     )
 
 
@@ -174,7 +166,7 @@ def _served_already(place: RouterPlace, candidate: NamedRouter) -> RouterRelease
     evidence = registry.evidence(decision.evidence_digest)
     return RouterRelease(
         decision=decision,
-        reports=existing_report(registry, decision, place.reports, sections=router_sections(evidence)),
+        reports=renewed_report(registry, decision, place.reports, state, sections=router_sections(evidence)),
         state=state,
         promoted=state.digest == candidate.digest,
         recorded=True,
