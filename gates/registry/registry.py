@@ -25,7 +25,7 @@ from gates.registry.checkpoints import WitnessedRegistry
 from gates.registry.transactions import reading, writing
 from gates.registry.versions import digest_of, name_of, require_name
 from gates.registry.waivers import Expiry, StandingWaiver
-from gates.verifier.authority import Authority
+from gates.verifier.authority import Authority, Pinned
 from gates.verifier.events import Event
 from gates.verifier.promotion import Case
 from golden_sets.digests import Digest, short
@@ -282,6 +282,11 @@ class Registry(WitnessedRegistry):
         """Keys and pinned policies now, and what was signed about one decision."""
         with reading(self._engine) as connection:
             return acts.load_authority(connection, decision=decision)
+
+    def pins(self) -> list[Pinned]:
+        """The policy that each channel with one is pinned to."""
+        pins = self.authority().pins
+        return [pins[channel][-1] for channel in sorted(pins)]
 
     def now(self) -> str:
         """The latest moment that the clock or the log knows of: expiries are held against it."""
