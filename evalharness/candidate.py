@@ -12,6 +12,19 @@ from pydantic import Field, model_validator
 from golden_sets.digests import Digest, digest_json
 from golden_sets.records import Record
 
+CHANGES_OUTPUTS_ENV = frozenset(
+    {
+        "HF_HUB_OFFLINE",
+        "TRANSFORMERS_OFFLINE",
+        "VLLM_ALLOW_RUNTIME_LORA_UPDATING",
+        "VLLM_ATTENTION_BACKEND",
+        "VLLM_LORA_RESOLVER_CACHE_DIR",
+        "VLLM_PLUGINS",
+    }
+)
+"""Variables of an engine's environment that change what is answered, or let it load what is not hashed. They are never
+part of an identity, so they are neither taken from a file nor handed on from relgate's own environment."""
+
 
 class Sampling(Record):
     """Sampling parameters, sent with every request."""

@@ -7,9 +7,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import ConfigDict, Field, JsonValue, model_validator
+from pydantic import ConfigDict, Field, JsonValue, field_validator, model_validator
 
-from evalharness.candidate import Candidate, Engine, Manifest, Price, Runtime, Sampling
+from evalharness.candidate import CHANGES_OUTPUTS_ENV, Candidate, Engine, Manifest, Price, Runtime, Sampling
 from evalharness.model_directory import check_model, check_weights, hash_directory
 from golden_sets.errors import InputError
 from golden_sets.explaining import nearest
@@ -26,32 +26,78 @@ SET_BY_RELGATE = frozenset({"model", "served_model_name", "host", "port", "api_k
 CHANGES_OUTPUTS = frozenset(
     {
         "attention_backend",
+        "attention_config",
         "calculate_kv_scales",
+        "chat_template_content_format",
         "code_revision",
         "config_format",
+        "convert",
+        "default_chat_template_kwargs",
+        "disable_sliding_window",
         "dtype",
+        "enable_auto_tool_choice",
         "generation_config",
         "hf_overrides",
+        "ignore_patterns",
         "kv_cache_dtype",
+        "kv_cache_dtype_skip_layers",
         "load_format",
         "logits_processors",
+        "logprobs_mode",
+        "lora_dtype",
+        "mamba_cache_dtype",
+        "mamba_ssm_cache_dtype",
         "max_model_len",
+        "mm_processor_kwargs",
+        "model_class_overrides",
         "model_impl",
+        "model_loader_extra_config",
         "override_generation_config",
+        "pooler_config",
         "quantization",
+        "quantization_config",
+        "reasoning_config",
+        "reasoning_parser",
+        "response_role",
         "revision",
         "rope_scaling",
         "rope_theta",
+        "runner",
         "seed",
+        "skip_tokenizer_init",
+        "sliding_window",
         "speculative_config",
+        "structured_outputs_config",
         "tokenizer_mode",
         "tokenizer_revision",
+        "tool_call_parser",
         "trust_remote_code",
+        "use_fp64_gumbel",
+        "watermark",
+        "watermark_config",
     }
 )
 """Engine arguments that change what is answered, so that they may not hide under ``runtime``."""
-NAMES_A_FILE = frozenset({"chat_template", "tokenizer", "hf_config_path", "download_dir"})
-"""Engine arguments whose value is a path: the digest would cover the path, not what lies there."""
+NAMES_A_FILE = frozenset(
+    {
+        "chat_template",
+        "config",
+        "download_dir",
+        "env_file",
+        "hf_config_path",
+        "io_processor_plugin",
+        "middleware",
+        "model_weights",
+        "reasoning_parser_plugin",
+        "scheduler_cls",
+        "spec_model",
+        "tokenizer",
+        "tool_parser_plugin",
+        "worker_cls",
+        "worker_extension_cls",
+    }
+)
+"""Engine arguments whose value names a file or code elsewhere: the digest would cover the name, not what lies there."""
 
 
 class RuntimeFile(Record):
@@ -75,6 +121,13 @@ class RuntimeFile(Record):
     def args(self) -> dict[str, Any]:
         """The engine arguments among the keys."""
         return dict(sorted((self.__pydantic_extra__ or {}).items()))
+
+    @field_validator("env")
+    @classmethod
+    def _harmless(cls, value: Mapping[str, str]) -> Mapping[str, str]:
+        for name in sorted(CHANGES_OUTPUTS_ENV & value.keys()):
+            raise ValueError(f"the variable {name} changes what is answered: use engine.args, which count to identity")
+        return value
 
     @model_validator(mode="after")
     def _known_arguments(self) -> RuntimeFile:
@@ -107,7 +160,7 @@ class EngineFile(Record):
             if key in SET_BY_RELGATE:
                 raise ValueError(f"'{key}' is set by relgate from the rest of the file: remove it")
             if key in NAMES_A_FILE:
-                raise ValueError(f"'{key}' names a file: put that file into the model directory, which is hashed")
+                raise ValueError(f"'{key}' names what is not hashed: put it into the model directory, which is")
         both = sorted(set(self.args) & set(self.runtime.args))
         if both:
             raise ValueError(f"'{both[0]}' stands under both args and runtime: keep one")

@@ -17,7 +17,7 @@ from typing import Self
 
 import aiohttp
 
-from evalharness.candidate import Candidate
+from evalharness.candidate import CHANGES_OUTPUTS_ENV, Candidate
 from evalharness.engines import supervise
 from evalharness.engines.vllm_arguments import fixed_port, vllm_arguments
 from golden_sets.errors import InfrastructureError
@@ -187,7 +187,8 @@ def _reserve_port(port: int | None) -> socket.socket:
 
 
 def _environment(extra: Mapping[str, str]) -> dict[str, str]:
-    return {**os.environ, **QUIET, **extra}
+    inherited = {name: value for name, value in os.environ.items() if name not in CHANGES_OUTPUTS_ENV}
+    return {**inherited, **extra, **QUIET}
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:

@@ -173,7 +173,7 @@ def test_endpoints_need_no_directory_but_declared_weights(tmp_path: Path) -> Non
         ("name: c\nmodel: ../models/m\nengine: {kind: vllm, args: {max-model-len: 1}}\n", "'max_model_len'"),
         (
             "name: c\nmodel: ../models/m\nengine: {kind: vllm, args: {chat_template: x}}\n",
-            "'chat_template' names a file",
+            "'chat_template' names what is not hashed",
         ),
         ("name: c\nmodel: ../models/m\nengine: {kind: vllm, args: {a: 1}, runtime: {a: 2}}\n", "under both"),
         ("name: c\nmodel: ../models/m\nengine: {kind: vllm, version: 0.1.2}\n", "the file wants vLLM 0.1.2"),
