@@ -11,7 +11,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, and_, func, insert, or_, select, update
+from sqlalchemy import Connection, Row, Select, and_, bindparam, func, insert, or_, select, update
 
 from gates.registry.tables import LEDGER, LEDGER_HEAD, LEDGER_NODES, LEDGER_TERMS
 from gates.verifier import merkle
@@ -20,6 +20,11 @@ from golden_sets.digests import Digest, canonical_json
 from golden_sets.errors import InputError
 
 _HASH_BYTES = 32
+
+# Made once: putting a statement together costs more than running it.
+_HEAD = select(LEDGER_HEAD.c.size, LEDGER_HEAD.c.frontier)
+_MOVE_HEAD = update(LEDGER_HEAD).values(size=bindparam("new_size"), frontier=bindparam("new_frontier"))
+_ADD_EVENT, _ADD_NODES, _ADD_TERMS = insert(LEDGER), insert(LEDGER_NODES), insert(LEDGER_TERMS)
 
 
 def append(
@@ -39,27 +44,24 @@ def append(
     """
     if type_ not in EVENT_TYPES:
         raise ValueError(f"unknown type of event '{type_}'")
-    head = connection.execute(select(LEDGER_HEAD.c.size, LEDGER_HEAD.c.frontier)).one()
+    head = connection.execute(_HEAD).one()
     event = Event(head.size, time or utc_now(), type_, actor, payload)
     leaf = event.leaf_hash
     frontier, completed = merkle.append_leaf(head.size, split_hashes(head.frontier), leaf)
-    connection.execute(
-        insert(LEDGER).values(
-            position=event.position,
-            time=event.time,
-            type=type_,
-            actor=actor,
-            payload=canonical_json(dict(payload)).decode(),
-            leaf_hash=leaf,
-        )
-    )
+    row = {
+        "position": event.position,
+        "time": event.time,
+        "type": type_,
+        "actor": actor,
+        "payload": canonical_json(dict(payload)).decode(),
+        "leaf_hash": leaf,
+    }
+    connection.execute(_ADD_EVENT, row)
     if completed:
-        connection.execute(insert(LEDGER_NODES), [{"level": v, "node": i, "hash": h} for (v, i), h in completed])
+        connection.execute(_ADD_NODES, [{"level": v, "node": i, "hash": h} for (v, i), h in completed])
     if terms := event_terms(event):
-        connection.execute(
-            insert(LEDGER_TERMS), [{"field": f, "value": v, "position": event.position} for f, v in terms]
-        )
-    connection.execute(update(LEDGER_HEAD).values(size=head.size + 1, frontier=b"".join(frontier)))
+        connection.execute(_ADD_TERMS, [{"field": f, "value": v, "position": event.position} for f, v in terms])
+    connection.execute(_MOVE_HEAD, {"new_size": head.size + 1, "new_frontier": b"".join(frontier)})
     return event
 
 
@@ -125,7 +127,7 @@ def event_from_row(row: Row[Any]) -> Event:
 
 def checkpoint(connection: Connection) -> Checkpoint:
     """Size and root of the log now."""
-    head = connection.execute(select(LEDGER_HEAD.c.size, LEDGER_HEAD.c.frontier)).one()
+    head = connection.execute(_HEAD).one()
     root = merkle.frontier_root(split_hashes(head.frontier))
     return Checkpoint(size=head.size, root="sha256:" + root.hex(), time=utc_now())
 

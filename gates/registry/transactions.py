@@ -9,13 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from sqlalchemy import Connection, Engine, update
+from sqlalchemy import Connection, Engine, select
 
 from evalharness.database import database_errors, write_transaction
 from gates.registry.migrating import revision, upgrade
 from gates.registry.migrations import HEAD
 from gates.registry.tables import LEDGER_HEAD
 from golden_sets.errors import InputError
+
+_QUEUE = select(LEDGER_HEAD.c.id).with_for_update()
 
 
 @contextmanager
@@ -26,7 +28,8 @@ def writing(engine: Engine) -> Iterator[Connection]:
         InfrastructureError: the database is locked for too long, full or unreachable.
     """
     with write_transaction(engine) as connection:
-        connection.execute(update(LEDGER_HEAD).values(size=LEDGER_HEAD.c.size))
+        if connection.dialect.name == "postgresql":
+            connection.execute(_QUEUE)
         yield connection
 
 
