@@ -267,6 +267,11 @@ class Course:
             lacking = "what the judge is asked besides: the run ended before that"
             one.examined = not_examined(one.planned.check, check, one.cell, alpha=alpha, lacking=lacking)
             return
+        if one.planned.basis == "requests":
+            by_prompt = self._rows_of(table)
+            _, missing = by_prompt.at(by_prompt.places(self._asked))
+            if missing:
+                one.broken = f"{missing} of the {len(self._asked)} prompts that the plan asks are not there"
         one.examined = examine(one.planned.check, check, one.cell, rows, self.policy, calibrations, alpha=alpha)
         if one.examined.p_fail is not None:
             one.level = one.examined.p_fail
