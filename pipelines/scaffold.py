@@ -18,6 +18,7 @@ COPIED = ("policy.yaml", "router-policy.yaml", "controls.jsonl", "traffic.jsonl"
 _MODEL = re.compile(r"^model: *(\S+).*$", re.MULTILINE)
 _DATA = re.compile(r"^data: .*$", re.MULTILINE)
 _EXAMPLE = "# promotion:\n"
+_STAGE = re.compile(r"^stage: .*$", re.MULTILINE)
 _NAME = re.compile(r"^name: .*$", re.MULTILINE)
 
 
@@ -33,7 +34,7 @@ def scaffold(
         candidates: names of the demo's candidates.
         name: the project's name.
         data: folder of what relgate writes.
-        signed: let the policy want signatures, as the example in its comments says.
+        signed: let the policy want signatures, as the example in its comments says; releases go to the canary then.
 
     Returns:
         The files at the top, for a person to look at.
@@ -61,6 +62,7 @@ def scaffold(
         text = (source / PROJECT_FILE).read_text(encoding="utf-8")
         text = _with_value(_DATA, "data", data, text)
         text = _with_value(_NAME, "name", name, text)
+        text = _with_value(_STAGE, "stage", "canary", text) if signed else text
         (directory / PROJECT_FILE).write_text(text, encoding="utf-8")  # last: it is what makes this a project
     except OSError as error:  # also shutil.Error, which lists what it could not copy and has no strerror
         if is_new:

@@ -188,13 +188,14 @@ def _rules(policy: Policy, stage: str) -> Iterator[str]:
 
 
 def _pinned(registry: Registry, found: DecisionStanding) -> str | None:
-    if not found.pins:
+    pin = found.case.pin
+    if pin is None:
         return None
-    pin = found.pins[-1]
     policy = registry.policy(pin.pin.policy)
+    void = " The key it was signed with was revoked: nothing moves until an owner pins it again." if pin.void else ""
     return (
         f"Channel {found.place[0]} is pinned to policy {policy.name} version {policy.version} ({short(policy.digest)}) "
-        f"by {pin.pin.person}, event {pin.position}: {pin.pin.reason}."
+        f"by {pin.pin.person}, event {pin.position}: {pin.pin.reason}.{void}"
     )
 
 

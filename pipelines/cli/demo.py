@@ -14,6 +14,7 @@ from pipelines.cli.output import Json, emit, interval, line, stdout, styled, tab
 from pipelines.cli.router.options import decimals
 
 if TYPE_CHECKING:
+    from pipelines.demo_registry import DemoRegistry
     from pipelines.demo_router import DemoRouter
 
 SHOWN = ("golden-floor-hard", "golden-vs-incumbent", "violations", "false-refusals", "cost")
@@ -26,8 +27,10 @@ def demo(
 ) -> None:
     """Release four candidates against an incumbent, then a router between the winner and a small model.
 
-    The router's traffic then changes, and the page of its shadow validation shows how soon that is noticed. Exit 0 when
-    every verdict is the one the models deserve.
+    The winner goes to the canary and to production when three people have signed, each with a key of their own. The
+    router's traffic then changes, and the page of its shadow validation shows how soon that is noticed. In the end an
+    auditor checks everything, with and without the registry. Exit 0 when every verdict is the one the models deserve
+    and the audit finds nothing but what was forged.
 
     A second run returns the recorded decisions and asks nothing again.
     """
@@ -41,7 +44,7 @@ def demo(
     found = Table(title="relgate demo", title_justify="left", header_style="bold")
     for column in ("candidate", "verdict", "failed (open)", *SHOWN):
         found.add_column(column, overflow="fold", no_wrap=column in ("candidate", "verdict", "failed (open)"))
-    for name, one in result.releases:
+    for name, one in result.run.releases:
         summary = one.decision.summary()
         numbers = [key_number(one, check) for check in SHOWN]
         found.add_row(
@@ -53,10 +56,11 @@ def demo(
     console = stdout()
     console.print(found)
     line(console, "intervals: 90 % two-sided, so that each end is a one-sided 95 % bound", style="dim")
-    for name, one in result.releases:
+    for name, one in result.run.releases:
         line(console, f"report of {name}: {one.reports.html}")
-    if result.router is not None:
-        _show_router(result.router)
+    if result.run.router is not None:
+        _show_router(result.run.router)
+    _show_registry(result.run.registry, directory)
     mlflow = shlex.quote(f"sqlite:///{(directory / 'mlflow.db').resolve()}")
     line(console, f"MLflow: mlflow ui --backend-store-uri {mlflow}")
     log = shlex.quote(str(directory))
@@ -82,3 +86,27 @@ def _show_router(found: DemoRouter) -> None:
             f"{delay.green_days} of {delay.green_days + delay.red_days} days",
         )
     line(console, f"shadow validation: {found.page}")
+
+
+def _show_registry(found: DemoRegistry, directory: Path) -> None:
+    console, audit = stdout(), found.audit
+    line(console, "")
+    if found.signed is not None:
+        for text in found.signed.refused:
+            line(console, f"refused: {text}")
+        drill = found.signed.rollback_s
+        taken = "" if drill is None else f"; the rollback drill took {1000 * drill:.0f} ms"
+        line(console, f"{found.signed.served.where} serves {found.signed.served.name}, signed for{taken}")
+    registry = audit.registry
+    line(console, f"the log: {registry.size} events, root {registry.root}")
+    line(console, "verified in the registry, and offline from a file:", style="bold")
+    folder = shlex.quote(str(audit.folder))
+    line(console, f"  relgate registry verify --project {shlex.quote(str(directory))}")
+    line(
+        console,
+        f"  relgate registry verify --offline {folder}/release.zip --checkpoint {folder}/checkpoint.json "
+        f"--trust {folder}/root.pub",
+    )
+    line(console, f"a forged copy ({folder}/forged.zip) is found out:")
+    for problem in audit.forged.log.problems:
+        line(console, f"  {problem}")
