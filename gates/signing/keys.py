@@ -143,9 +143,8 @@ def _write_new(path: Path, data: bytes, mode: int) -> None:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-    except FileExistsError as error:
-        raise InputError(
-            "there is a file already", where=path, do="keys are never overwritten: name another"
-        ) from error
     except OSError as error:
+        if isinstance(error, FileExistsError) and path.exists():
+            do = "keys are never overwritten: name another"
+            raise InputError("there is a file already", where=path, do=do) from error
         raise InfrastructureError(f"the key cannot be written ({error.strerror})", where=path) from error

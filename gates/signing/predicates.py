@@ -9,9 +9,10 @@ envelope's digest beside them: verification demands that the two agree.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from gates.promotion_rules import Role, Stage
 from golden_sets.digests import Digest
@@ -21,10 +22,28 @@ NAMESPACE = "urn:relgate:"
 """What the types of relgate's own predicates begin with."""
 
 
-Moment = Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{6}Z$")]
+_MOMENT = "%Y-%m-%dT%H:%M:%S.%fZ"
+
+
+def _moment(text: str) -> str:
+    """A text is a moment only in the one form that sorts as moments do: not every text that looks like one is."""
+    if datetime.strptime(text, _MOMENT).replace(tzinfo=UTC).strftime(_MOMENT) != text:
+        raise ValueError("a moment is written as 2026-01-31T23:59:59.000000Z")
+    return text
+
+
+def _name(text: str) -> str:
+    if text != text.strip() or not text.isprintable():
+        raise ValueError("a name is one line of text, with no spaces around it and nothing invisible in it")
+    return text
+
+
+Moment = Annotated[str, Field(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]{15}Z$"), AfterValidator(_moment)]
 """UTC, ISO 8601 with microseconds: such texts sort as the moments do."""
-Person = Annotated[str, Field(pattern=r"^[^\s\p{C}]([^\p{C}]*[^\s\p{C}])?$", max_length=200)]
+Person = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_name)]
 """A person's name as their key is enrolled: one line of text, without spaces around it or anything invisible in it."""
+Sha256 = Annotated[Digest, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
+"""A digest, in what is signed: nothing else will do."""
 Channel = Literal["flagship", "small", "router"]
 """What a line of versions is served as."""
 
@@ -48,7 +67,7 @@ class Act(Record):
     event: ClassVar[str]
     """Type of the ledger's event about it."""
 
-    log: Digest | None
+    log: Sha256 | None
     """Which log it is for: hash of its first leaf; None where it is to be the first event itself."""
     person: Person
     """Who signs, as their key is enrolled."""
@@ -118,15 +137,15 @@ class PolicyPin(Act):
 
     channel: Channel
     """The channel."""
-    policy: Digest
+    policy: Sha256
     """The policy."""
-    previous: Digest | None
+    previous: Sha256 | None
     """The policy pinned before; None: none."""
     owners: tuple[Person, ...] = Field(min_length=1)
     """Who may pin the next."""
-    sets: Mapping[str, Digest] = Field(default_factory=dict)
+    sets: Mapping[str, Sha256] = Field(default_factory=dict)
     """Digests of the sets that evidence must rest on, by name; empty: not pinned."""
-    judge: Digest | None = None
+    judge: Sha256 | None = None
     """The judge that evidence must rest on; None: not pinned."""
     reason: str = Field(min_length=1)
     """Why."""
@@ -140,13 +159,13 @@ class PolicyPin(Act):
 class DecisionAct(Act):
     """What every act about a decision is bound to."""
 
-    subject: Digest
+    subject: Sha256
     """The version's manifest."""
-    evidence: Digest
+    evidence: Sha256
     """The evidence."""
-    decision: Digest
+    decision: Sha256
     """The decision."""
-    policy: Digest
+    policy: Sha256
     """The policy."""
 
     @property
@@ -197,9 +216,9 @@ class Submission(DecisionAct):
     """The role."""
     verdict: Literal["promote", "block", "inconclusive"]
     """The verdict."""
-    incumbent: Digest | None
+    incumbent: Sha256 | None
     """Whom it was compared with."""
-    plan: Digest | None
+    plan: Sha256 | None
     """The plan committed to before the run."""
     attempt: int | None
     """Which attempt of its lineage it was."""
@@ -218,7 +237,7 @@ class Sanction(DecisionAct):
     """The channel."""
     stage: Stage
     """The stage."""
-    incumbent: Digest | None
+    incumbent: Sha256 | None
     """What the stage serves now."""
     generation: int = Field(ge=0)
     """The stage's generation now: the move makes it one more, so it serves for one move."""
@@ -260,11 +279,11 @@ class Waiver(Sanction):
 class LogState(Record):
     """A signed checkpoint of the log."""
 
-    log: Digest | None
+    log: Sha256 | None
     """Which log: hash of its first leaf; None: an empty one."""
     size: int = Field(ge=0)
     """Number of events."""
-    root: Digest
+    root: Sha256
     """Root of the Merkle tree over them."""
     time: Moment
     """When it was taken."""
