@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from evalharness.candidate import Candidate, Manifest, Price
 from evalharness.candidate import Engine as ServingEngine
@@ -90,7 +91,24 @@ class Maker:
         plan_index: int | None = None,
         finished_at: str = "2026-01-01T00:01:00Z",
         checks: tuple[CheckResult, ...] | None = None,
+        evidence: Mapping[str, Any] | None = None,
+        decision: Mapping[str, Any] | None = None,
     ) -> Release:
+        """A release.
+
+        Args:
+            name: the version.
+            incumbent: whom it is compared with.
+            verdict: the verdict, and the status of the primary check.
+            weights: what its weights are made from; default: its name.
+            lineage: default: a line of its own in channel ``flagship``.
+            attempt: which attempt of the lineage its plan says it is.
+            plan_index: where the evidence says that its plan was recorded.
+            finished_at: when the evidence says that it was measured.
+            checks: results; default: the policy's, all but the primary one passing.
+            evidence: other fields of the evidence.
+            decision: other fields of the decision.
+        """
         candidate = self.candidate(name, weights)
         outcomes = b"outcomes of " + name.encode()
         plan = Plan(
@@ -105,7 +123,7 @@ class Maker:
             joint_power=0.8,
             cells=(),
         )
-        evidence = Evidence(
+        measured = Evidence(
             subject_name=name,
             subject_digest=candidate.digest,
             incumbent_name=None if incumbent is None else incumbent.name,
@@ -123,8 +141,9 @@ class Maker:
                 finished_at=finished_at,
             ),
         )
+        measured = measured.model_copy(update=evidence)
         status = {"promote": Status.PASS, "block": Status.FAIL, "inconclusive": Status.INCONCLUSIVE}[verdict]
-        decision = Decision(
+        decided = Decision(
             verdict=Verdict(verdict),
             reason="made for a test",
             subject_name=name,
@@ -132,7 +151,7 @@ class Maker:
             policy_name=self.policy.name,
             policy_version=self.policy.version,
             policy_digest=self.policy.digest,
-            evidence_digest=evidence.digest,
+            evidence_digest=measured.digest,
             incumbent_name=None if incumbent is None else incumbent.name,
             incumbent_digest=None if incumbent is None else incumbent.digest,
             plan_digest=plan.digest,
@@ -142,7 +161,7 @@ class Maker:
             checks=checks
             or tuple(checked(c, status if c.id == self.policy.primary else Status.PASS) for c in self.policy.checks),
         )
-        return Release(candidate, plan, evidence, outcomes, decision)
+        return Release(candidate, plan, measured, outcomes, decided.model_copy(update=decision))
 
     def begin(self, registry: Registry, release: Release) -> int:
         """Begin the attempt that a release's plan names."""
