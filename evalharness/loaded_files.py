@@ -3,7 +3,8 @@
 The manifest of a candidate may rest on remembered digests. What is evaluated or promoted may not, so the files are
 read again, whole, before an engine starts. Between that and the end of the engine's own reading nothing may be
 touched: a file that was swapped, and even one that was swapped and put back, shows in its inode and in the time of its
-last change, which the kernel sets and no program can (``st_ctime``, inode(7)).
+last change, which the kernel sets and no program can (``st_ctime``, inode(7)). A directory above that was renamed and
+renamed back is seen by :mod:`evalharness.path_watch`.
 
 What this does not see: a disk that changes its contents by itself, and somebody who controls the machine (its clock,
 its kernel, relgate's or the engine's memory).
@@ -75,6 +76,23 @@ class LoadedFiles:
                 where=directory,
                 do="restore them, or load the candidate again: other files make another version",
             )
+
+
+def resolved(candidate: Candidate) -> Candidate:
+    """The candidate with its directories where they are now: a link that is changed later leads nowhere else."""
+    pairs = {"directory": candidate.directory, "adapter_directory": candidate.adapter_directory}
+    return candidate.model_copy(update={key: path.resolve() for key, path in pairs.items() if path is not None})
+
+
+def directories_of(candidate: Candidate) -> set[Path]:
+    """Every directory that holds a file of a candidate, the blobs of a snapshot cache among them.
+
+    Raises:
+        InputError: a directory is missing, or holds what may not be hashed.
+        InfrastructureError: it cannot be read.
+    """
+    listings = [list_directory(directory) for directory, _ in _directories(candidate)]
+    return {path.parent for listing in listings for path in listing.files.values()} | {one.root for one in listings}
 
 
 def file_differences(expected: dict[str, Digest], found: dict[str, Digest], *, said: str = "the manifest") -> list[str]:

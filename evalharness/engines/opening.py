@@ -12,7 +12,8 @@ from urllib.parse import urlsplit
 from evalharness.candidate import Candidate
 from evalharness.engines.served import ServedModel, engine_version, verify_served
 from evalharness.engines.vllm_server import VllmServer
-from evalharness.loaded_files import LoadedFiles
+from evalharness.loaded_files import LoadedFiles, directories_of, resolved
+from evalharness.path_watch import PathWatch
 from golden_sets.errors import InputError
 
 
@@ -29,8 +30,22 @@ async def open_engine(candidate: Candidate, *, log_dir: Path) -> AsyncIterator[S
             while they were loaded, an address serves something else, or the engine's version is not the manifest's.
         InfrastructureError: a server did not start or does not answer; the message has the last lines of its log.
     """
-    files = await asyncio.to_thread(LoadedFiles, candidate)
     if candidate.manifest.engine.kind == "vllm":
+        async with _started(candidate, log_dir) as served:
+            yield served
+    else:
+        files = await asyncio.to_thread(LoadedFiles, candidate)
+        served = await _endpoints(candidate, files)
+        await _verify(candidate, served)
+        yield served
+
+
+@asynccontextmanager
+async def _started(candidate: Candidate, log_dir: Path) -> AsyncIterator[ServedModel]:
+    """vLLM, started from files that were read and that nobody touched until it was up."""
+    candidate = resolved(candidate)
+    with PathWatch(await asyncio.to_thread(directories_of, candidate)) as path:
+        files = await asyncio.to_thread(LoadedFiles, candidate)
         async with VllmServer(candidate, log_dir=log_dir) as server:
             served = ServedModel(
                 name=candidate.name,
@@ -42,11 +57,8 @@ async def open_engine(candidate: Candidate, *, log_dir: Path) -> AsyncIterator[S
             )
             await _verify(candidate, served)
             await asyncio.to_thread(files.require_untouched)
+            path.require_unmoved()
             yield served
-    else:
-        served = await _endpoints(candidate, files)
-        await _verify(candidate, served)
-        yield served
 
 
 async def _verify(candidate: Candidate, served: ServedModel) -> None:
