@@ -9,7 +9,6 @@ elsewhere, or a key that the reader trusts.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
@@ -26,7 +25,7 @@ from gates.verifier.contents import Contents
 from gates.verifier.events import Event
 from gates.verifier.findings import Advance, Kept, Verification, conclude, verdict_problems
 from gates.verifier.replay import Replay
-from golden_sets.digests import Digest, canonical_json, digest_bytes, short
+from golden_sets.digests import Digest, digest_bytes, short
 from golden_sets.errors import InputError
 
 __all__ = ["Verification", "verify"]
@@ -85,12 +84,11 @@ class _Store:
 def _read(row: Row[Any], problems: list[str]) -> tuple[Event | None, bytes]:
     """The event of a row, None where it is none, and the hash of its leaf."""
     try:
+        payload, canonical = events.read_canonical(row.payload)
         said = {"position": row.position, "time": row.time, "type": row.type, "actor": row.actor}
-        event = Event.from_json({**said, "payload": json.loads(row.payload)})
-        # The payload is canonical, and so is what is put around it: keys in order, each value encoded by itself.
-        payload = canonical_json(dict(event.payload))
-        leaf = event.leaf_around(payload)
-        unchanged = leaf == bytes(row.leaf_hash) and payload == row.payload.encode()
+        event = Event.from_json({**said, "payload": payload})
+        leaf = event.leaf_around(row.payload) if canonical else event.leaf_hash
+        unchanged = canonical and leaf == bytes(row.leaf_hash)
     except (InputError, ValueError, TypeError, RecursionError):
         problems.append(f"event {row.position} does not hold readable JSON")
         return None, bytes(row.leaf_hash)

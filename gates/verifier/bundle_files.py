@@ -13,7 +13,6 @@ names, a name twice, and sizes beyond the bounds are refused before anything is 
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import tempfile
@@ -28,7 +27,7 @@ from pydantic import Field, ValidationError
 from gates.signing.checkpoints import SignedCheckpoint, open_checkpoint
 from gates.verifier import merkle
 from gates.verifier.contents import Fetch
-from gates.verifier.events import Event
+from gates.verifier.events import Event, read_canonical
 from golden_sets.digests import Digest, canonical_json
 from golden_sets.errors import InfrastructureError, InputError
 from golden_sets.records import Record
@@ -165,8 +164,8 @@ class BundleFile:
             while line := self._line(file):
                 number += 1
                 try:
-                    event = Event.from_json(json.loads(line))
-                    canonical = event.leaf_data + b"\n" == line
+                    data, canonical = read_canonical(line[:-1].decode())
+                    event = Event.from_json(data)
                 except (InputError, ValueError, RecursionError) as error:
                     raise InputError("is no event", where=f"{self._path}: events.jsonl:{number}") from error
                 if not canonical:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NoReturn
 
 from gates.verifier import merkle
 from golden_sets.digests import Digest, canonical_json
@@ -82,14 +83,14 @@ class Event:
         """Hash of the event as a leaf of the log."""
         return merkle.leaf_hash(self.leaf_data)
 
-    def leaf_around(self, payload: bytes) -> bytes:
+    def leaf_around(self, payload: str) -> bytes:
         """The same hash, made around the canonical JSON of the payload: encoding it twice costs most of verification.
 
         Canonical JSON of an object is its members in the order of their keys, each encoded by itself.
         """
-        actor, position, time, type_ = map(canonical_json, (self.actor, self.position, self.time, self.type))
-        parts = (b'{"actor":', actor, b',"payload":', payload, b',"position":', position)
-        return merkle.leaf_hash(b"".join((*parts, b',"time":', time, b',"type":', type_, b"}")))
+        actor, time, type_ = map(_text_json, (self.actor, self.time, self.type))
+        said = f'{{"actor":{actor},"payload":{payload},"position":{self.position},"time":{time},"type":{type_}}}'
+        return merkle.leaf_hash(said.encode())
 
     @classmethod
     def from_json(cls, data: Any) -> Event:
@@ -142,6 +143,44 @@ class Checkpoint:
                 "not a checkpoint", where=where, do='it holds {"size": events, "root": "sha256:...", "time": "..."}'
             )
         return cls(size=data["size"], root=data["root"], time=data["time"])
+
+
+def read_canonical(text: str) -> tuple[Any, bool]:
+    """The plain data of a JSON text, and whether the text is its canonical form (RFC 8785).
+
+    Most texts are ASCII without fractions or large integers: what the standard library writes of those is canonical.
+
+    Raises:
+        ValueError: no JSON.
+    """
+    try:
+        data = _PLAIN.decode(text)
+        if text.isascii() and _COMPACT.encode(data) == text:
+            return data, True
+    except _NotPlainError:
+        pass
+    data = json.loads(text)
+    return data, canonical_json(data).decode() == text
+
+
+class _NotPlainError(Exception):
+    """A number that the standard library may write otherwise than RFC 8785 says."""
+
+
+def _not_plain(text: str) -> NoReturn:
+    raise _NotPlainError(text)
+
+
+def _small_integer(text: str) -> int:
+    return int(text) if len(text) < 16 else _not_plain(text)  # fifteen digits are below 2**53
+
+
+_PLAIN = json.JSONDecoder(parse_float=_not_plain, parse_int=_small_integer, parse_constant=_not_plain)
+_COMPACT = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def _text_json(text: str) -> str:
+    return _COMPACT.encode(text) if text.isascii() else canonical_json(text).decode()
 
 
 def event_terms(event: Event) -> list[tuple[str, str]]:
