@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 from sqlalchemy import Connection, Row, Select, and_, bindparam, func, insert, or_, select, update
@@ -89,14 +90,21 @@ def all_events(connection: Connection, *, last: int | None = None) -> list[Event
 
 def find_events(connection: Connection, types: Sequence[str], terms: Mapping[str, str | None]) -> list[Event]:
     """Events of some types whose payload holds all the given terms, newest first; a None term is not looked at."""
-    query: Select[Any] = select(LEDGER).where(LEDGER.c.type.in_(types)).order_by(LEDGER.c.position.desc())
-    for field, value in terms.items():
-        if value is not None:
-            matches = select(LEDGER_TERMS.c.position).where(
-                LEDGER_TERMS.c.field == field, LEDGER_TERMS.c.value == value
-            )
-            query = query.where(LEDGER.c.position.in_(matches))
-    return [event_from_row(row) for row in connection.execute(query)]
+    wanted = {field: value for field, value in terms.items() if value is not None}
+    rows = connection.execute(_finding(tuple(wanted)), {"types": list(types), **wanted})
+    return [event_from_row(row) for row in rows]
+
+
+@cache
+def _finding(fields: tuple[str, ...]) -> Select[Any]:
+    """The query for events that hold a value of each of these fields."""
+    query = select(LEDGER).where(LEDGER.c.type.in_(bindparam("types", expanding=True)))
+    for field in fields:
+        matches = select(LEDGER_TERMS.c.position).where(
+            LEDGER_TERMS.c.field == field, LEDGER_TERMS.c.value == bindparam(field)
+        )
+        query = query.where(LEDGER.c.position.in_(matches))
+    return query.order_by(LEDGER.c.position.desc())
 
 
 def find_terms(connection: Connection, field: str, prefix: str) -> list[str]:
