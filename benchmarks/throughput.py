@@ -41,6 +41,7 @@ from evalharness.judging.pairwise import PairItem, judge_pairwise, pair_question
 from evalharness.judging.pointwise import JudgeItem, judge_pointwise, score_questions
 from evalharness.judging.requesting import JudgeRequests, Question
 from evalharness.judging.rubric import Rubric
+from evalharness.model_directory import hash_directory
 from evalharness.samples import SampleStore
 from golden_sets.records import Message, Prompt
 
@@ -239,8 +240,10 @@ def _candidate(arguments: argparse.Namespace) -> Candidate:
             env=CPU_ENVIRONMENT,
         )
         engine = Engine(kind="vllm", args={"dtype": "bfloat16", "enforce_eager": True, "max_model_len": 512})
-    manifest = Manifest(model={}, sampling=SAMPLING, engine=engine)
-    return Candidate(name="small", manifest=manifest, runtime=runtime, directory=arguments.model)
+    files = hash_directory(arguments.model) if engine.kind == "vllm" else {}
+    manifest = Manifest(model=files, sampling=SAMPLING, engine=engine)
+    directory = arguments.model if engine.kind == "vllm" else None
+    return Candidate(name="small", manifest=manifest, runtime=runtime, directory=directory)
 
 
 if __name__ == "__main__":
