@@ -137,7 +137,7 @@ def _derived_problems(
 
 def _pointer_problems(connection: Connection, replay: Replay) -> Iterator[str]:
     stored = {(row.channel, row.stage): (row.digest, row.generation) for row in connection.execute(select(CHANNELS))}
-    told = {place: (served.digest, served.generation) for place, served in replay.stages.items()}
+    told = {place: (served.digest, served.generation) for place, served in replay.stages.served.items()}
     for place in sorted(stored.keys() | told.keys()):
         if stored.get(place) != told.get(place):
             yield (

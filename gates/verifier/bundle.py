@@ -164,7 +164,7 @@ def _told(
         return
     yield f"promoted to {place} at event {move.position}, {move.time}, by {move.actor}: {move.payload.get('reason')}"
     yield from _sanctions(replay, move)
-    last = replay.stages[about.channel, about.stage].move
+    last = replay.stages.at((about.channel, about.stage)).move
     if last is None or last.position == move.position:
         yield f"at the end of this log {place} serves it"
         return

@@ -9,24 +9,21 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from evalharness.evidence import Evidence
 from evalharness.plan import Plan
 from gates.decision import Decision
-from gates.signing.predicates import Waiver
 from gates.verifier import merkle
 from gates.verifier.attempts import Counting
-from gates.verifier.authority import ACT_EVENTS, Authority, Given
+from gates.verifier.authority import ACT_EVENTS, Authority
 from gates.verifier.contents import Contents
 from gates.verifier.events import EVENT_TYPES, Event
-from gates.verifier.promotion import Case, counted, involved, is_counted_attempt, refusals, return_problem
+from gates.verifier.promotion import Case, counted, involved, is_counted_attempt, refusals
+from gates.verifier.stages import PRODUCTION, Stages
 from golden_sets.digests import Digest, short
 from golden_sets.errors import InputError
-
-Place = tuple[str, str]
-"""Channel and stage."""
 
 NAMED_BLOBS = {
     "registered": ("subject",),
@@ -75,18 +72,6 @@ _UNFIT = (ArithmeticError, AssertionError, AttributeError, InputError, LookupErr
 
 
 @dataclass(frozen=True)
-class Served:
-    """What a stage serves."""
-
-    digest: Digest | None = None
-    """The version; None: never anything."""
-    generation: int = 0
-    """Number of moves so far."""
-    move: Event | None = None
-    """The newest of them."""
-
-
-@dataclass(frozen=True)
 class Move:
     """A promotion by a decision, as it was found in the log."""
 
@@ -117,12 +102,6 @@ class Replay:
     now: str = ""
     """The latest moment so far."""
     authority: Authority = field(default_factory=Authority)
-    stages: dict[Place, Served] = field(default_factory=dict)
-    """What every stage serves."""
-    promotions: dict[Place, dict[Digest, Event]] = field(default_factory=lambda: defaultdict(dict))
-    """The newest promotion (or seed) of each version to each stage."""
-    withdrawn: dict[Place, dict[Digest, Event]] = field(default_factory=lambda: defaultdict(dict))
-    """The newest rollback of each stage away from each version."""
     moves: list[Move] = field(default_factory=list)
     """Every judged promotion by a decision."""
     blobs: dict[Digest, int] = field(default_factory=dict)
@@ -133,11 +112,11 @@ class Replay:
     notices: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
+        self.stages = Stages(self.authority)
         self._facts: dict[tuple[str, Digest], list[Event]] = defaultdict(list)
         self._compared: dict[tuple[Digest, Digest, Digest | None], list[Event]] = defaultdict(list)
         self._attempts = Counting()
         self._serving: dict[Digest, dict[str, Digest]] = {}
-        self._expired: set[tuple[Place, Digest]] = set()
         self._next = 0
         self._watch()
 
@@ -176,7 +155,8 @@ class Replay:
 
     def end(self) -> None:
         """What is to be said after the last event."""
-        for channel in sorted({channel for channel, _ in self.stages}):
+        self.notices += self.stages.overdue(self.now)
+        for channel in sorted({channel for channel, _ in self.stages.served}):
             if self.authority.pinned(channel) is None:
                 self.notices.append(f"channel '{channel}' has no pinned policy: any recorded policy moves it")
         if self.unjudged:
@@ -200,9 +180,10 @@ class Replay:
         elif event.type == "promoted":
             self._promoted(event)
         elif event.type == "rolled_back":
-            self._rolled_back(event)
+            self._problems(event, self.stages.follows(event))
+            self._problems(event, self.stages.roll_back(event, self.now))
         elif event.type == "expired":
-            self._expire(event)
+            self._problems(event, self.stages.expire(event, self.now))
         elif event.type == "attempted":
             self.problems += self._attempts.take(event)
         elif event.type in EVENT_TYPES:
@@ -220,8 +201,7 @@ class Replay:
         if event.type == "decided":
             about_what = (event.payload["subject"], event.payload["policy"], event.payload["incumbent"])
             self._compared[about_what].append(event)
-            production = {c: served.digest for (c, s), served in self.stages.items() if s == "production"}
-            self._serving.setdefault(digest, {c: served for c, served in production.items() if served is not None})
+            self._serving.setdefault(digest, self.stages.in_production())
         record = self.contents.document(digest) if fields else None
         if record is not None and any(event.payload[ours] != record.get(theirs) for ours, theirs in fields.items()):
             self._problem(event, f"about {about} {short(digest)} does not say what the {about} says")
@@ -237,62 +217,27 @@ class Replay:
 
     def _promoted(self, event: Event) -> None:
         payload = event.payload
-        place, subject, before = self._moving(event)
-        registered = self._facts["registered", subject]
-        if not registered or (registered[0].payload["kind"] == "router") != (place[0] == "router"):
-            self._problem(event, f"moves {short(subject)}, which is not registered for channel '{place[0]}'")
+        channel, subject = payload["channel"], payload["subject"]
+        self._problems(event, self.stages.follows(event))
+        registered, named = self._facts["registered", subject], self._facts["named", subject]
+        if not registered or (registered[0].payload["kind"] == "router") != (channel == "router"):
+            self._problem(event, f"moves {short(subject)}, which is not registered for channel '{channel}'")
+        elif payload["name"] != (*registered, *named)[-1].payload["name"]:
+            self._problem(event, f"moves {short(subject)} under another name than it has")
         if payload["decision"] is None or payload["seed"]:
-            self._seeded(event, place, before)
-        elif self.judged is None or place[0] in self.judged:
+            self._problems(event, self.stages.seeded(event))
+        elif self.judged is None or channel in self.judged:
             try:
-                self._judge(event, place, before)
+                self._judge(event)
             except _UNFIT as error:  # the pointer moves all the same
                 self._problem(event, f"cannot be judged: {error}")
         else:
             self.unjudged.append(event)
-        self.promotions[place][subject] = event
-        self._serve(event, place)
+        self.stages.promote(event)
 
-    def _rolled_back(self, event: Event) -> None:
-        place, subject, before = self._moving(event)
-        promotion = self.promotions[place].get(subject)
-        if promotion is None:
-            self._problem(event, "goes to a version that was never promoted there")
-        else:
-            footing = self._footing(promotion)
-            problem = return_problem(
-                expiries=[one.act.expires for one in footing if isinstance(one.act, Waiver)],
-                revoked=not all(map(self.authority.counts, footing)),
-                withdrawn=self._is_withdrawn(place, promotion),
-                now=self.now,
-            )
-            if problem is not None:
-                self._problem(event, f"goes to a version that may not come back: {problem}")
-        if before.digest is not None:
-            self.withdrawn[place][before.digest] = event
-        self._serve(event, place)
-
-    def _moving(self, event: Event) -> tuple[Place, Digest, Served]:
-        payload = event.payload
-        place = (payload["channel"], payload["stage"])
-        before = self.stages.get(place, Served())
-        if (payload["previous"], payload["generation"]) != (before.digest, before.generation + 1):
-            self._problem(event, f"does not follow from generation {before.generation}")
-        return place, payload["subject"], before
-
-    def _serve(self, event: Event, place: Place) -> None:
-        self.stages[place] = Served(event.payload["subject"], event.payload["generation"], event)
-
-    def _seeded(self, event: Event, place: Place, before: Served) -> None:
-        """The first version of a channel; with a pinned policy only what production serves needs no decision."""
-        subject, production = event.payload["subject"], self._production(place[0])
-        allowed = {subject} if self.authority.pinned(place[0]) is not None else {None, subject}
-        if before.digest is not None or production not in allowed or event.payload["decision"] is not None:
-            self._problem(event, "needed a decision")
-
-    def _judge(self, event: Event, place: Place, before: Served) -> None:
+    def _judge(self, event: Event) -> None:
         """Whether every rule allowed a promotion, and it names exactly the signatures it rests on."""
-        case = self._case(event, place, before)
+        case = self._case(event)
         found = refusals(case)
         if found:
             self._problem(event, f"was not allowed: {'; '.join(refusal.text for refusal in found)}")
@@ -301,11 +246,11 @@ class Replay:
             self._problem(event, "does not name the signatures and waivers that it rests on")
         self.moves.append(Move(event, case))
 
-    def _case(self, event: Event, place: Place, before: Served) -> Case:
+    def _case(self, event: Event) -> Case:
         from gates.policy import Policy  # brings the metrics with it: a rollback must not wait for those
 
-        channel, stage = place
-        digest, subject = event.payload["decision"], event.payload["subject"]
+        channel, stage = event.payload["channel"], event.payload["stage"]
+        digest, subject, before = event.payload["decision"], event.payload["subject"], self.stages.at((channel, stage))
         decided = self._facts["decided", digest]
         if not decided:
             raise InputError(f"no decision {short(digest)} was recorded before")
@@ -324,7 +269,7 @@ class Replay:
             name=event.payload["name"],
             served=before.digest,
             generation=before.generation,
-            production=self._production(channel),
+            production=self.stages.at((channel, PRODUCTION)).digest,
             decision=decision,
             policy=self.contents.record(decision.policy_digest, Policy),
             evidence=evidence,
@@ -332,7 +277,7 @@ class Replay:
             planned=planned,
             attempted=planned is not None and self._is_counted(decision, channel),
             actors=involved((one.actor for one in about), given),
-            reached=frozenset(s for (c, s) in self.promotions if c == channel and self._stands((c, s), subject)),
+            reached=self.stages.reached(channel, subject, self.now),
             pin=self.authority.pinned(channel),
             given=tuple(one for one in given if self.authority.counts(one)),
             now=self.now,
@@ -345,25 +290,6 @@ class Replay:
         if not same or same[-1].position <= position or same[-1].payload["verdict"] == "promote":
             return None
         return str(same[-1].payload["decision"])
-
-    def _stands(self, place: Place, subject: Digest) -> bool:
-        """Whether a version was promoted to a stage by a decision, not taken back since, and all of it still counts."""
-        promotion = self.promotions[place].get(subject)
-        if promotion is None or promotion.payload["decision"] is None or self._is_withdrawn(place, promotion):
-            return False
-        footing = self._footing(promotion)
-        expired = any(isinstance(one.act, Waiver) and one.act.expires <= self.now for one in footing)
-        return not expired and all(map(self.authority.counts, footing))
-
-    def _footing(self, promotion: Event) -> list[Given]:
-        """What was signed for a promotion."""
-        rests = promotion.payload.get("sanctions", [])
-        given = self.authority.given.get(promotion.payload["decision"], [])
-        return [one for one in given if one.envelope in rests]
-
-    def _is_withdrawn(self, place: Place, promotion: Event) -> bool:
-        rollback = self.withdrawn[place].get(promotion.payload["subject"])
-        return rollback is not None and rollback.position > promotion.position
 
     def _is_counted(self, decision: Decision, channel: str) -> bool:
         """Whether the attempt that a decision's plan says it was is counted: never, where the plan cannot be read."""
@@ -383,24 +309,9 @@ class Replay:
         """What each channel's production served when a decision was recorded first."""
         return self._serving.get(decision, {})
 
-    def _production(self, channel: str) -> Digest | None:
-        return self.stages.get((channel, "production"), Served()).digest
-
-    # -- expiry ----------------------------------------------------------------------------------------------
-
-    def _expire(self, event: Event) -> None:
-        """A waiver on which what a stage serves rests has expired, and what it says is done."""
-        payload = event.payload
-        place, subject, envelope = (payload["channel"], payload["stage"]), payload["subject"], payload["envelope"]
-        promotion = self.promotions[place].get(subject)
-        given = [] if promotion is None else [g for g in self._footing(promotion) if g.envelope == envelope]
-        if not given or self.stages[place].digest != subject:
-            self._problem(event, "speaks of a waiver on which nothing rests that is served there")
-        elif not isinstance(given[0].act, Waiver) or self.now < given[0].act.expires:
-            self._problem(event, "speaks of what had not expired")
-        if (place, envelope) in self._expired or payload["action"] not in ("demote", "block"):
-            self._problem(event, "tells of what had expired before, or of no action")
-        self._expired.add((place, envelope))
+    def _problems(self, event: Event, texts: Iterable[str]) -> None:
+        for text in texts:
+            self._problem(event, text)
 
     def _problem(self, event: Event, text: str) -> None:
         said = event.payload if isinstance(event.payload, Mapping) else {}

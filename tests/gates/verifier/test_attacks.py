@@ -173,6 +173,20 @@ def test_a_version_that_nobody_registered(line: MeasuredReleases, forger: Forger
     assert f"the contents {stranger}" in found
 
 
+def test_a_promotion_under_the_name_of_another_version(line: MeasuredReleases, forger: Forger) -> None:
+    release = passed(line)
+    line.sign(release)
+    forger.append("promoted", move_of(line, release, name="v1", sanctions=sanctions(line, release)))
+    assert "under another name than it has" in problems(line)
+
+
+def test_a_model_in_the_channel_of_routers(line: MeasuredReleases, forger: Forger) -> None:
+    release = passed(line)
+    place = {"channel": "router", "previous": None, "generation": 1, "decision": None, "seed": True}
+    forger.append("promoted", move_of(line, release, **place))
+    assert "which is not registered for channel 'router'" in problems(line)
+
+
 def test_a_rollback_to_what_was_never_there_and_a_generation_used_twice(line: MeasuredReleases, forger: Forger) -> None:
     release = passed(line)
     forger.append("rolled_back", move_of(line, release))
@@ -308,6 +322,19 @@ def test_a_promotion_on_an_expired_waiver_whatever_the_clock_was_set_to(line: Me
     found = line.registry.verify()
     assert any("not waived: reliability" in problem for problem in found.problems)
     assert any("the clock went back at event" in notice for notice in found.notices)
+
+
+def test_a_waiver_that_ran_out_while_its_version_is_served_is_told(line: MeasuredReleases, forger: Forger) -> None:
+    line.promote(waived(line))
+    assert not any("on a waiver" in notice for notice in line.registry.verify().notices)
+    expires = next(e for e in line.registry.log() if e.type == "waived").payload["expires"]
+    forger.append("named", {"subject": line.make.candidate("v1").digest, "name": "one"}, time=later(expires, hours=1))
+    found = line.registry.verify()
+    assert found.problems == ()
+    assert f"flagship/production serves 'shaky' on a waiver that expired at {expires}" in found.notices
+    line.registry.expire(actor="clock")
+    assert not any("on a waiver" in notice for notice in line.registry.verify().notices)
+    assert line.registry.verify().problems == ()
 
 
 def test_an_expiry_before_its_time_and_one_of_nothing(line: MeasuredReleases, forger: Forger) -> None:

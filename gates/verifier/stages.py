@@ -1,0 +1,158 @@
+"""What every stage serves, move by move, as the log tells it: promotions, rollbacks, and waivers that ran out."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from gates.signing.predicates import Waiver
+from gates.verifier.authority import Authority, Given
+from gates.verifier.events import Event
+from gates.verifier.promotion import return_problem
+from golden_sets.digests import Digest
+
+Place = tuple[str, str]
+"""Channel and stage."""
+
+PRODUCTION = "production"
+
+
+@dataclass(frozen=True)
+class Served:
+    """What a stage serves."""
+
+    digest: Digest | None = None
+    """The version; None: never anything."""
+    generation: int = 0
+    """Number of moves so far."""
+    move: Event | None = None
+    """The newest of them."""
+
+
+@dataclass
+class Stages:
+    """What every stage serves after the moves so far. Every method yields what is wrong with an event.
+
+    Args:
+        authority: the acts of the same log, up to the same event.
+    """
+
+    authority: Authority
+    served: dict[Place, Served] = field(default_factory=dict)
+    """What every stage serves."""
+    _promotions: dict[Place, dict[Digest, Event]] = field(default_factory=lambda: defaultdict(dict))
+    """The newest promotion (or seed) of each version to each stage."""
+    _withdrawn: dict[Place, dict[Digest, Event]] = field(default_factory=lambda: defaultdict(dict))
+    """The newest rollback of each stage away from each version."""
+    _expired: set[tuple[Place, Digest]] = field(default_factory=set)
+    """Waivers of which the log has told that they ran out."""
+
+    def at(self, place: Place) -> Served:
+        """What a stage serves."""
+        return self.served.get(place, Served())
+
+    def in_production(self) -> dict[str, Digest]:
+        """What every channel's production serves, where it serves anything."""
+        return {c: one.digest for (c, s), one in self.served.items() if s == PRODUCTION and one.digest is not None}
+
+    def reached(self, channel: str, subject: Digest, now: str) -> frozenset[str]:
+        """Stages of a channel to which a version was promoted by a decision, from which it was not taken back since,
+        and where everything that was signed for it still counts."""
+        return frozenset(
+            stage for (c, stage) in self._promotions if c == channel and self._stands((c, stage), subject, now)
+        )
+
+    def follows(self, event: Event) -> Iterator[str]:
+        """Whether a move begins where the stage stands."""
+        before = self.at(_place(event))
+        if (event.payload["previous"], event.payload["generation"]) != (before.digest, before.generation + 1):
+            yield f"does not follow from generation {before.generation}"
+
+    def seeded(self, event: Event) -> Iterator[str]:
+        """Whether a version needed no decision: a channel's first; with a pinned policy, what production serves."""
+        (channel, stage), subject = _place(event), event.payload["subject"]
+        production = self.at((channel, PRODUCTION)).digest
+        allowed = {subject} if self.authority.pinned(channel) is not None else {None, subject}
+        without = event.payload["decision"] is None and event.payload["seed"] is True
+        if self.at((channel, stage)).digest is not None or production not in allowed or not without:
+            yield "needed a decision"
+
+    def promote(self, event: Event) -> None:
+        """Take in a promotion."""
+        self._promotions[_place(event)][event.payload["subject"]] = event
+        self._move(event)
+
+    def roll_back(self, event: Event, now: str) -> Iterator[str]:
+        """Take in a rollback: to a version that was promoted there, and may come back."""
+        place, before = _place(event), self.at(_place(event))
+        promotion = self._promotions[place].get(event.payload["subject"])
+        if promotion is None:
+            yield "goes to a version that was never promoted there"
+        else:
+            footing = self._footing(promotion)
+            problem = return_problem(
+                expiries=[one.act.expires for one in footing if isinstance(one.act, Waiver)],
+                revoked=not all(map(self.authority.counts, footing)),
+                withdrawn=self._is_withdrawn(place, promotion),
+                now=now,
+            )
+            if problem is not None:
+                yield f"goes to a version that may not come back: {problem}"
+        if before.digest is not None:
+            self._withdrawn[place][before.digest] = event
+        self._move(event)
+
+    def expire(self, event: Event, now: str) -> Iterator[str]:
+        """Take in that a waiver ran out on which what a stage serves rests."""
+        place, envelope, subject = _place(event), event.payload["envelope"], event.payload["subject"]
+        waiver = next((w for w in self._waivers(place) if w.envelope == envelope), None)
+        if waiver is None or self.at(place).digest != subject:
+            yield "speaks of a waiver on which nothing rests that is served there"
+        elif now < _expiry(waiver):
+            yield "speaks of what had not expired"
+        if (place, envelope) in self._expired or event.payload["action"] not in ("demote", "block"):
+            yield "tells of what had expired before, or of no action"
+        self._expired.add((place, envelope))
+
+    def overdue(self, now: str) -> Iterator[str]:
+        """What is served on waivers that have run out, and the log does not tell of it."""
+        for place, served in self.served.items():
+            for waiver in self._waivers(place):
+                if _expiry(waiver) <= now and (place, waiver.envelope) not in self._expired and served.move is not None:
+                    name = served.move.payload["name"]
+                    yield f"{'/'.join(place)} serves '{name}' on a waiver that expired at {_expiry(waiver)}"
+
+    def _stands(self, place: Place, subject: Digest, now: str) -> bool:
+        promotion = self._promotions[place].get(subject)
+        if promotion is None or promotion.payload["decision"] is None or self._is_withdrawn(place, promotion):
+            return False
+        footing = self._footing(promotion)
+        expired = any(isinstance(one.act, Waiver) and one.act.expires <= now for one in footing)
+        return not expired and all(map(self.authority.counts, footing))
+
+    def _footing(self, promotion: Event) -> list[Given]:
+        """What was signed for a promotion."""
+        rests = promotion.payload.get("sanctions", [])
+        return [one for one in self.authority.given.get(promotion.payload["decision"], []) if one.envelope in rests]
+
+    def _waivers(self, place: Place) -> list[Given]:
+        """The waivers on which what a stage serves rests."""
+        promotion = self._promotions[place].get(self.at(place).digest or "")
+        return [] if promotion is None else [w for w in self._footing(promotion) if isinstance(w.act, Waiver)]
+
+    def _is_withdrawn(self, place: Place, promotion: Event) -> bool:
+        rollback = self._withdrawn[place].get(promotion.payload["subject"])
+        return rollback is not None and rollback.position > promotion.position
+
+    def _move(self, event: Event) -> None:
+        self.served[_place(event)] = Served(event.payload["subject"], event.payload["generation"], event)
+
+
+def _place(event: Event) -> Place:
+    return event.payload["channel"], event.payload["stage"]
+
+
+def _expiry(waiver: Given) -> str:
+    assert isinstance(waiver.act, Waiver)  # noqa: S101 - only waivers are asked
+    return waiver.act.expires
