@@ -65,7 +65,7 @@ def differences(
         )
         committed = planned_at is not None and planned_at == candidate.evidence.plan_index
         is_router = candidate.evidence.subject_kind == "router"
-        found: list[str] = []
+        found: list[str] | None = None
         for must_plan in (False, True):  # a release requires a plan where the policy is silent, a gate does not
             again = gate(
                 policy,
@@ -76,12 +76,13 @@ def differences(
                 unplanned=None if committed or candidate.plan is None else _UNPLANNED,
                 serving={role: Served(d) for role, d in serving.items()} if is_router and serving else None,
             )
-            found = list(_compared(decision, again))
+            told = list(_compared(decision, again))
+            found = told if found is None or len(told) < len(found) else found
             if not found:
                 break
     except InputError as error:
         return [f"the verdict cannot be derived again: {error.what}"]
-    return found
+    return found or []
 
 
 def _measured(digest: Digest, contents: Contents) -> Measured:
