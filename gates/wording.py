@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
-from gates.label_advice import Advice
+if TYPE_CHECKING:
+    from gates.label_advice import Advice  # brings statistics with it: a command line that moves a pointer needs none
 
 
 def number(value: float | None, unit: str) -> str:

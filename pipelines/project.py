@@ -7,24 +7,27 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, field_validator
 
 import evalharness
 from evalharness.candidate import Candidate
 from evalharness.candidate_files import load_candidate
-from evalharness.judging.judge import Judge, load_judge
-from evalharness.judging.panel import Panel
-from evalharness.judging.rubric import Rubric
 from evalharness.plan import LatencyLoad
 from evalharness.spending import Spending
-from gates.policy import PolicyFile, load_policy
 from golden_sets.digests import Digest, digest_file
 from golden_sets.errors import InputError
 from golden_sets.reading import LoadedSet, read_set
 from golden_sets.records import Record
 from golden_sets.yaml_files import load_yaml_record
+
+# Policies and judges bring statistics with them, a second or more: what only moves a pointer must not wait for those.
+if TYPE_CHECKING:
+    from evalharness.judging.judge import Judge
+    from evalharness.judging.panel import Panel
+    from evalharness.judging.rubric import Rubric
+    from gates.policy import PolicyFile
 
 PROJECT_FILE = "relgate.yaml"
 SHIPPED_DETECTOR = Path(evalharness.__file__).parent / "refusals" / "shipped.json"
@@ -264,6 +267,8 @@ class Project:
     @cached_property
     def policy(self) -> PolicyFile:
         """The policy."""
+        from gates.policy import load_policy
+
         return load_policy(self.at(self.file.policy))
 
     @cached_property
@@ -273,6 +278,8 @@ class Project:
         Raises:
             InputError: both ``judge`` and ``judges`` are named, or a file is none of a judge.
         """
+        from evalharness.judging.judge import load_judge
+
         if self.file.judge is not None and self.file.judges:
             raise InputError("both 'judge' and 'judges' are named", where=self.path, do="name one of the two")
         named = self.file.judges or (() if self.file.judge is None else (self.file.judge,))
@@ -285,6 +292,8 @@ class Project:
         Raises:
             InputError: two of one name or of the same weights, or with other rubrics.
         """
+        from evalharness.judging.panel import Panel
+
         return Panel(self.judges) if self.judges else None
 
     @property

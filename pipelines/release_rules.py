@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from evalharness.evidence import Evidence
-from evalharness.metrics import METRICS
 from gates.decision import CheckResult, Decision, Status, Verdict
 from gates.registry import ChannelState, Event
 from gates.registry.history import last_withdrawal
@@ -33,6 +32,8 @@ def was_exploration(decision: Decision, evidence: Evidence) -> bool:
 
 
 def _is_incomplete(check: CheckResult) -> bool:
+    from evalharness.metrics import METRICS  # brings statistics with it: a rollback must not wait for those
+
     # Reliability and latency of a safety set are safety checks too, but only safety rates have incomplete cells.
     return check.safety and METRICS[check.metric].is_safety and check.estimate.errors > 0
 

@@ -116,7 +116,7 @@ def test_a_check_is_waived_by_its_owner(signed: SignedRegistry, check: str, owne
     """An owner is a person, a role, or by default the safety reviewers or the ML owners; sam submitted."""
     release = blocked(signed, check)
     signed.people.submit(release.decision, "sam")
-    lifting = set()
+    lifting: set[str] = set()
     for person in ("sam", "mia", "max", "sara", "rita"):
         for role in [role for role, people in RULES.roles.items() if person in people and role != "submitter"]:
             waived = signed.people.waive(release.decision, person, check, stage="canary", role=role)
