@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
+import sqlite3
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -27,7 +28,7 @@ def backup(url: str, engine: Engine) -> Backup:
     """Copies the database to a path, as docs/registry.md says."""
     if engine.dialect.name == "sqlite":
         file = url.removeprefix("sqlite:///")
-        return lambda to: call("sqlite3", file, f".backup '{to}'")
+        return lambda to: copy_sqlite(file, to)
     address = make_url(url)
     with engine.connect() as connection:
         schema = connection.execute(text("SELECT current_schema()")).scalar_one()
@@ -61,6 +62,12 @@ def restore(url: str, engine: Engine, tmp_path: Path) -> Iterator[Restore]:
 def client(address: object) -> list[str]:
     url = make_url(str(address))
     return ["-h", str(url.query["host"]), "-U", str(url.username), "-d", str(url.database)]
+
+
+def copy_sqlite(file: str, to: Path) -> None:
+    """What ``sqlite3 FILE ".backup COPY"`` does."""
+    with closing(sqlite3.connect(file)) as source, closing(sqlite3.connect(to)) as copy:
+        source.backup(copy, pages=20)
 
 
 def call(*words: str) -> None:

@@ -17,7 +17,7 @@ from gates.registry import Registry
 from gates.registry.grants import grant, grant_sql
 from gates.registry.migrating import upgrade
 from gates.registry.triggers import APPEND_ONLY
-from golden_sets.errors import InputError
+from golden_sets.errors import InfrastructureError, InputError
 from tests.support.recorded_releases import Maker
 from tests.support.signed_registry import SignedRegistry
 
@@ -88,6 +88,29 @@ def test_samples_are_written_and_failed_ones_replaced_as_the_role(application: E
         store.write([generation])
     (stored,) = store.generations("sha256:c", ["sha256:r"]).values()
     assert (stored.text, stored.error) == ("the answer", None)
+
+
+def test_an_auditor_who_may_only_read_verifies_everything(
+    application: Engine, engine: Engine, url: str, role: str
+) -> None:
+    Maker().seed(Registry(application))
+    schema = role.removeprefix("app_")
+    with engine.begin() as connection:
+        connection.execute(text(f"CREATE ROLE audit_{schema} LOGIN"))
+        connection.execute(text(f"GRANT USAGE ON SCHEMA {schema} TO audit_{schema}"))
+        connection.execute(text(f"GRANT SELECT ON ALL TABLES IN SCHEMA {schema} TO audit_{schema}"))
+    try:
+        auditor = open_database(url.replace("relgate@", f"audit_{schema}@"))
+        SampleStore(auditor)
+        assert Registry(auditor).verify(checkpoint=Registry(application).checkpoint()).problems == ()
+        assert_refused(auditor, "INSERT INTO blobs VALUES ('sha256:0', 'x', 0, '')")
+        with pytest.raises(InfrastructureError, match="let the tables' owner run relgate registry grant"):
+            Registry(auditor).register_candidate(Maker().candidate("v9"))
+        auditor.dispose()
+    finally:
+        with engine.begin() as connection:
+            connection.execute(text(f"DROP OWNED BY audit_{schema}"))
+            connection.execute(text(f"DROP ROLE audit_{schema}"))
 
 
 @pytest.mark.parametrize("table", [*APPEND_ONLY, "ledger_head", "channels"])
