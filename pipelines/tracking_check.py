@@ -35,7 +35,7 @@ from pipelines.tracking_server import connected, database_of, reason_of
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
-    from mlflow.entities.model_registry import ModelVersion
+    from mlflow.entities.model_registry import ModelVersion, RegisteredModel
 
 _PAGE = 500
 _LONG_TAG = 5000  # MLflow cuts longer ones
@@ -102,9 +102,8 @@ class _Check:
         self._versions = {version.digest: version for version in registry.versions()}
 
     def all(self) -> Iterator[Divergence]:
-        models = {model.name: model for model in self._client.search_registered_models(max_results=_PAGE)}
         for channel in CHANNEL_NAMES:
-            model = models.get(channel)
+            model = self._model(channel)
             found = [] if model is None else self._model_versions(channel)
             by_number = {str(version.version): version for version in found}
             yield from self._aliases(channel, {} if model is None else dict(model.aliases), by_number)
@@ -112,6 +111,16 @@ class _Check:
             for version in found:
                 yield from self._version(channel, version, seen)
             yield from self._runs(channel)
+
+    def _model(self, channel: str) -> RegisteredModel | None:
+        from mlflow.exceptions import MlflowException
+
+        try:
+            return self._client.get_registered_model(channel)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                raise
+            return None
 
     def _model_versions(self, channel: str) -> list[ModelVersion]:
         found: list[ModelVersion] = []
