@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -15,6 +16,7 @@ from gates.reports import (
     Standing,
     ThresholdsSince,
     WaiverGiven,
+    kept_examples,
     render_html,
     render_json,
     render_junit,
@@ -185,3 +187,17 @@ def test_without_a_registry_nothing_is_said(release: ReportInput) -> None:
     assert "signatures-title" not in page
     assert "registry export" not in page
     assert json.loads(render_json(release))["report"]["standing"] is None
+
+
+def test_failing_prompts_survive_in_the_document(blocked: ReportInput, tmp_path: Path) -> None:
+    path = tmp_path / "decision.json"
+    path.write_text(render_json(blocked), encoding="utf-8")
+    kept = kept_examples(path, blocked.decision.digest)
+    again = replace(blocked, examples=kept)
+    assert render_json(again) == render_json(blocked)
+    assert len(kept) == len(blocked.examples)
+    assert kept[0] == blocked.examples[0]
+    assert kept_examples(path, digest_json("another decision")) == ()
+    assert kept_examples(tmp_path / "none.json", blocked.decision.digest) == ()
+    path.write_text(json.dumps({"decision": blocked.decision.digest}))
+    assert kept_examples(path, blocked.decision.digest) == ()
