@@ -161,7 +161,9 @@ def _promotion_changes(old: PromotionRules | None, new: PromotionRules | None) -
     for role in roles:
         held, holds = (sorted(rules.roles.get(role, ())) for rules in (before, after))
         if held != holds:
-            yield _whole(f"promotion.roles.{role}", held, holds, loosened=not set(holds) <= set(held))
+            # A role that nobody held before, or holds now, asks for more or less by what its stages want of it.
+            loosened = not set(holds) <= set(held) if held and holds else None
+            yield _whole(f"promotion.roles.{role}", held, holds, loosened)
     for stage in dict.fromkeys([*before.stages, *after.stages]):
         yield from _stage_changes(f"promotion.stages.{stage}", before.of(stage), after.of(stage))
     if old is not None and new is not None:

@@ -155,5 +155,12 @@ def test_rules_that_are_dropped_loosen() -> None:
     assert changes(policy(), rules())[0].loosened is False
 
 
+def test_naming_people_for_the_first_time_loosens_nothing() -> None:
+    for old, new in ((policy(), rules()), (rules(), policy())):
+        told = [change for change in changes(old, new) if change.field.startswith("promotion.roles.")]
+        assert told
+        assert {change.loosened for change in told} == {None}
+
+
 def test_the_same_people_in_another_order_are_no_change() -> None:
     assert changes(rules(), rules(people={"ml-owner": ("max", "mia")})) == ()
