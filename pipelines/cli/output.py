@@ -140,6 +140,9 @@ def show_release(result: Released, measured: str, standing: Standing | None = No
     line(console, f"report: {result.reports.html}")
     if result.promoted:
         line(console, f"{result.state.where} serves {result.state.name} (generation {result.state.generation})")
+    if result.awaiting:
+        line(console, f"{result.state.where} waits for signatures: {'; '.join(result.awaiting)}", style="bold yellow")
+        line(console, "  let them sign: relgate registry sign VERSION --role ROLE --key KEY; then release it again")
     for warning in result.warnings:
         line(console, f"warning: {warning}")
 
