@@ -38,7 +38,9 @@ def release(
 ) -> None:
     """Release a candidate: promote (exit 0), block (1), inconclusive (3), or passed and awaiting signatures (5).
 
-    Where the policy wants signatures, the key that RELGATE_KEY names signs the decision as its submitter. A decision on the same subject, plan, policy and incumbent is returned as recorded and spends nothing. So is the
+    Where the policy wants signatures, the key that RELGATE_KEY names signs the decision as its submitter.
+
+    A decision on the same subject, plan, policy and incumbent is returned as recorded and spends nothing. So is the
     decision about a candidate that the channel serves already, where no --incumbent is named. Everything else is
     another attempt of the project's line of work on these sets: counted, and asked afresh under a plan of its own.
     """
