@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sqlalchemy import Connection
@@ -16,7 +17,7 @@ from gates.signing.envelopes import ENVELOPE_MEDIA_TYPE, open_envelope
 from gates.signing.predicates import Waiver
 from gates.verifier.authority import ACT_EVENTS, Authority, Given, act_of, payload_of
 from gates.verifier.events import Event
-from gates.verifier.promotion import Case, involved, is_counted_attempt
+from gates.verifier.promotion import Case, involved, is_counted_attempt, overtaken_by
 from golden_sets.digests import Digest
 from golden_sets.errors import InfrastructureError, InputError
 
@@ -79,10 +80,10 @@ def case_of(
     name: str,
     served: Digest | None,
     generation: int,
-    production: Digest | None,
+    models: Mapping[str, Digest],
     decision: Digest,
 ) -> Case:
-    """The facts about a move by a recorded decision.
+    """The facts about a move by a recorded decision; ``models`` is what every channel's production serves.
 
     Raises:
         InputError: the decision, its policy or its evidence is not recorded.
@@ -108,7 +109,8 @@ def case_of(
         name=name,
         served=served,
         generation=generation,
-        production=production,
+        production=models.get(channel),
+        models=models,
         decision=said,
         policy=read_record(connection, said.policy_digest, Policy),
         evidence=evidence,
@@ -122,7 +124,9 @@ def case_of(
         pin=authority.pinned(channel),
         given=tuple(one for one in given if authority.counts(one)),
         now=now,
-        overtaken=_overtaken(connection, said, decided[-1].position),
+        overtaken=overtaken_by(
+            said, decided[-1].position, ledger.find_events(connection, ("decided",), {"subject": said.subject_digest})
+        ),
     )
 
 
@@ -153,15 +157,6 @@ def footing_of(connection: Connection, move: Move) -> Footing:
     authority = load_authority(connection, decision=move.decision)
     rests = tuple(one for one in authority.given.get(move.decision, []) if one.envelope in move.sanctions)
     return Footing(rests, revoked=not all(map(authority.counts, rests)))
-
-
-def _overtaken(connection: Connection, decision: Decision, position: int) -> Digest | None:
-    """The newest later decision about the same comparison under the same policy, where it did not pass."""
-    about = {"subject": decision.subject_digest, "policy": decision.policy_digest}
-    for event in ledger.find_events(connection, ("decided",), about):
-        if event.position > position and event.payload["incumbent"] == decision.incumbent_digest:
-            return None if event.payload["verdict"] == "promote" else str(event.payload["decision"])
-    return None
 
 
 def _reached_stages(connection: Connection, channel: str, subject: Digest, now: str) -> frozenset[str]:

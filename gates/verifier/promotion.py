@@ -6,8 +6,8 @@ Moments are texts in UTC (ISO 8601 with microseconds), which sort as they happen
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Literal
 
@@ -17,7 +17,9 @@ from gates.decision import CheckResult, Decision, Status, Verdict
 from gates.promotion_rules import PromotionRules
 from gates.signing.predicates import Approval, Sanction, Submission, Waiver
 from gates.signing.statements import says
+from gates.staleness import Served, stale
 from gates.verifier.authority import Given, Pinned
+from gates.verifier.events import Event
 from golden_sets.digests import Digest, short
 
 if TYPE_CHECKING:
@@ -74,6 +76,9 @@ class Case:
     """Submissions, approvals and waivers about the decision whose keys were not revoked."""
     now: str
     """The latest moment that the log or the clock knows of: an expiry holds against either."""
+    models: Mapping[str, Digest] = field(default_factory=dict)
+    """What every channel's production serves, where it serves anything: of a router's models, those it would choose
+    from now."""
     overtaken: Digest | None = None
     """A later decision about the same version against the same incumbent under the same policy that did not pass."""
 
@@ -103,6 +108,27 @@ def is_counted_attempt(plan: Plan, decision: Decision, channel: str) -> bool:
     """Whether a plan is of the channel's own line, and the attempt the decision says it was: a line of another channel
     counts its attempts for itself."""
     return plan.lineage.startswith(f"{channel}/") and decision.attempt == plan.attempt
+
+
+def overtaken_by(decision: Decision, position: int, decided: Iterable[Event]) -> Digest | None:
+    """The newest later decision on other evidence about the same comparison, where it did not pass.
+
+    The same evidence gated again is no other try: what it found then (models that a router was not measured with are
+    served) is asked about the move itself.
+
+    Args:
+        decision: the decision that is to move something.
+        position: its place in the log.
+        decided: events of decisions about the same version, newest first.
+    """
+    wanted = (decision.policy_digest, decision.incumbent_digest)
+    for event in decided:
+        said = event.payload
+        if event.position <= position:
+            return None
+        if (said["policy"], said["incumbent"]) == wanted and said["evidence"] != decision.evidence_digest:
+            return None if said["verdict"] == Verdict.PROMOTE.value else str(said["decision"])
+    return None
 
 
 def return_problem(*, expiries: Iterable[str], revoked: bool, withdrawn: bool, now: str) -> str | None:
@@ -200,6 +226,9 @@ def _about_policy(case: Case) -> Iterable[Refusal]:
 
 def _about_evidence(case: Case) -> Iterable[Refusal]:
     evidence, decision, rules = case.evidence, case.decision, case.policy.promotion
+    outdated = stale(evidence, {channel: Served(digest) for channel, digest in case.models.items()})
+    if outdated is not None:
+        yield Refusal("evidence", outdated)
     if case.pin is None and rules is None:
         return
     if (evidence.subject_digest, evidence.plan_digest) != (decision.subject_digest, decision.plan_digest):

@@ -20,7 +20,7 @@ from gates.verifier.attempts import Counting
 from gates.verifier.authority import ACT_EVENTS, Authority
 from gates.verifier.contents import Contents
 from gates.verifier.events import EVENT_TYPES, Event
-from gates.verifier.promotion import Case, counted, involved, is_counted_attempt, refusals
+from gates.verifier.promotion import Case, counted, involved, is_counted_attempt, overtaken_by, refusals
 from gates.verifier.stages import PRODUCTION, Stages
 from golden_sets.digests import Digest, short
 from golden_sets.errors import InputError
@@ -270,6 +270,7 @@ class Replay:
             served=before.digest,
             generation=before.generation,
             production=self.stages.at((channel, PRODUCTION)).digest,
+            models=self.stages.in_production(),
             decision=decision,
             policy=self.contents.record(decision.policy_digest, Policy),
             evidence=evidence,
@@ -281,15 +282,12 @@ class Replay:
             pin=self.authority.pinned(channel),
             given=tuple(one for one in given if self.authority.counts(one)),
             now=self.now,
-            overtaken=self._overtaken(decision, decided[0].position),
+            overtaken=overtaken_by(
+                decision,
+                decided[0].position,
+                reversed(self._compared[decision.subject_digest, decision.policy_digest, decision.incumbent_digest]),
+            ),
         )
-
-    def _overtaken(self, decision: Decision, position: int) -> Digest | None:
-        """The newest later decision about the same comparison under the same policy, where it did not pass."""
-        same = self._compared[decision.subject_digest, decision.policy_digest, decision.incumbent_digest]
-        if not same or same[-1].position <= position or same[-1].payload["verdict"] == "promote":
-            return None
-        return str(same[-1].payload["decision"])
 
     def _is_counted(self, decision: Decision, channel: str) -> bool:
         """Whether the attempt that a decision's plan says it was is counted: never, where the plan cannot be read."""

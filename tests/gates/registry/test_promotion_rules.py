@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 
-from gates.decision import Status
+from gates.decision import Status, Verdict
 from gates.policy import Policy
 from gates.promotion_rules import PromotionRules, StageRules
 from gates.registry import Registry
@@ -595,3 +595,11 @@ def test_what_a_forger_promoted_does_not_come_back(signed: SignedRegistry, relea
         signed.registry.rollback(
             "flagship", "production", release.candidate.digest, expected_generation=3, reason="again"
         )
+
+
+def test_gating_the_same_evidence_again_overtakes_nothing(signed: SignedRegistry, release: Release) -> None:
+    """A router is gated again on its evidence when models change, and may be outdated for a while."""
+    signed.people.sign_off(release.decision)
+    outdated = release.decision.model_copy(update={"verdict": Verdict.BLOCK, "refusals": ("outdated",)})
+    signed.registry.record_decision(outdated)
+    assert signed.promote(release).name == "v2"
