@@ -132,7 +132,7 @@ def case_of_move(
     Raises:
         InputError: the decision is not recorded.
     """
-    production, _ = _pointer(connection, state.channel, PRODUCTION)
+    production = {name: _pointer(connection, name, PRODUCTION)[0] for name in CHANNEL_NAMES}
     return case_of(
         connection,
         channel=state.channel,
@@ -141,7 +141,7 @@ def case_of_move(
         name=name,
         served=state.digest,
         generation=state.generation,
-        production=production,
+        models={name: served for name, served in production.items() if served is not None},
         decision=decision_digest,
     )
 
