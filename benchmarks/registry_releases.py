@@ -21,7 +21,7 @@ from gates.registry import ChannelState, Registry
 from golden_sets.digests import digest_bytes
 from golden_sets.records import SetKind
 
-CHECKS = 20
+CHECKS = 12
 POLICY = Policy(
     name="benchmark",
     version="1",

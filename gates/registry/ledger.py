@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, and_, bindparam, func, insert, or_, select, update
+from sqlalchemy import Connection, Row, Select, and_, bindparam, exists, func, insert, or_, select, update
 
 from gates.registry.tables import LEDGER, LEDGER_HEAD, LEDGER_NODES, LEDGER_TERMS
 from gates.verifier import merkle
@@ -91,20 +91,64 @@ def all_events(connection: Connection, *, last: int | None = None) -> list[Event
 def find_events(connection: Connection, types: Sequence[str], terms: Mapping[str, str | None]) -> list[Event]:
     """Events of some types whose payload holds all the given terms, newest first; a None term is not looked at."""
     wanted = {field: value for field, value in terms.items() if value is not None}
-    rows = connection.execute(_finding(tuple(wanted)), {"types": list(types), **wanted})
+    rows = connection.execute(_finding(frozenset(wanted)), {"types": list(types), **wanted})
     return [event_from_row(row) for row in rows]
 
 
+def first_event(connection: Connection, type_: str, field: str, value: str) -> Event | None:
+    """The oldest event of a type whose payload holds a term.
+
+    Where something is recorded before anything else may name it, that is the first event with its term: it is found at
+    once, however often it was named since.
+    """
+    row = connection.execute(_FIRST, {"type": type_, "field": field, "value": value}).first()
+    return None if row is None else event_from_row(row)
+
+
+_FIRST = (
+    select(LEDGER)
+    .join(LEDGER_TERMS, LEDGER_TERMS.c.position == LEDGER.c.position)
+    # An expression, so that no database walks through all events of the type instead.
+    .where(LEDGER_TERMS.c.field == bindparam("field"), LEDGER_TERMS.c.value == bindparam("value"))
+    .where(LEDGER.c.type.concat("") == bindparam("type"))
+    .order_by(LEDGER_TERMS.c.position)
+    .limit(1)
+)
+
+_MOST_TELLING_FIRST = (
+    "nonce",
+    "envelope",
+    "decision",
+    "evidence",
+    "outcomes",
+    "plan",
+    "subject",
+    "name",
+    "lineage",
+    "key",
+)
+
+
 @cache
-def _finding(fields: tuple[str, ...]) -> Select[Any]:
-    """The query for events that hold a value of each of these fields."""
+def _finding(fields: frozenset[str]) -> Select[Any]:
+    """The query for events that hold a value of each of these fields.
+
+    The field that few events share is looked up; the others are checked on the events found, each by its key. All
+    events under a policy, say, are never gathered where a subject is named too.
+    """
     query = select(LEDGER).where(LEDGER.c.type.in_(bindparam("types", expanding=True)))
-    for field in fields:
-        matches = select(LEDGER_TERMS.c.position).where(
-            LEDGER_TERMS.c.field == field, LEDGER_TERMS.c.value == bindparam(field)
-        )
-        query = query.where(LEDGER.c.position.in_(matches))
+    for field in sorted(fields, key=_rank):
+        holds = and_(LEDGER_TERMS.c.field == field, LEDGER_TERMS.c.value == bindparam(field))
+        if field == min(fields, key=_rank):
+            query = query.where(LEDGER.c.position.in_(select(LEDGER_TERMS.c.position).where(holds)))
+        else:
+            query = query.where(exists().where(holds, LEDGER_TERMS.c.position == LEDGER.c.position))
     return query.order_by(LEDGER.c.position.desc())
+
+
+def _rank(field: str) -> tuple[int, str]:
+    telling = _MOST_TELLING_FIRST
+    return (telling.index(field) if field in telling else len(telling), field)
 
 
 def find_terms(connection: Connection, field: str, prefix: str) -> list[str]:

@@ -79,7 +79,7 @@ class Registry(WitnessedRegistry):
         who = actor or default_actor()
         with writing(self._engine) as connection:
             digest = put_record(connection, manifest)
-            if not ledger.find_events(connection, ("registered",), {"subject": digest}):
+            if ledger.first_event(connection, "registered", "subject", digest) is None:
                 payload = {"subject": digest, "name": name, "kind": kind, "details": dict(details or {})}
                 ledger.append(connection, "registered", who, payload)
             elif digest_of(connection, name) != digest:
@@ -328,14 +328,14 @@ def default_actor() -> str:
 
 
 def _append_once(connection: Connection, type_: str, key: str, payload: Mapping[str, Any], actor: str | None) -> int:
-    known = ledger.find_events(connection, (type_,), {key: payload[key]})
-    if known:
-        return known[-1].position
+    known = ledger.first_event(connection, type_, key, payload[key])
+    if known is not None:
+        return known.position
     return ledger.append(connection, type_, actor or default_actor(), payload).position
 
 
 def _require_recorded(connection: Connection, type_: str, field: str, digest: Digest) -> None:
-    if not ledger.find_events(connection, (type_,), {field: digest}):
+    if ledger.first_event(connection, type_, field, digest) is None:
         raise InputError(f"{field} {short(digest)} is not recorded in this registry", do=f"record the {field} first")
 
 
