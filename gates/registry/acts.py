@@ -14,11 +14,11 @@ from gates.registry import attempts, ledger
 from gates.registry.blobs import get_blob, put_blob, read_record
 from gates.registry.history import Move, last_promotion, last_withdrawal, moves
 from gates.signing.envelopes import ENVELOPE_MEDIA_TYPE, open_envelope
-from gates.signing.predicates import Waiver
+from gates.signing.predicates import PolicyPin, Waiver
 from gates.verifier.authority import ACT_EVENTS, Authority, Given, act_of, payload_of
 from gates.verifier.events import Event
 from gates.verifier.promotion import Case, involved, is_counted_attempt, overtaken_by
-from golden_sets.digests import Digest
+from golden_sets.digests import Digest, short
 from golden_sets.errors import InfrastructureError, InputError
 
 _ABOUT_EVERYTHING = ("key_enrolled", "key_revoked", "policy_pinned")
@@ -67,6 +67,11 @@ def record_act(connection: Connection, envelope: bytes, *, actor: str) -> Event:
     problem = authority.problem_of(act, opened)
     if problem is not None:
         raise InputError(f"this {act.kind.partition('/')[0]} is refused: {problem}", do="see relgate registry key list")
+    if isinstance(act, PolicyPin) and ledger.first_event(connection, "policy_recorded", "policy", act.policy) is None:
+        raise InputError(
+            f"the policy {short(act.policy)} that is to be pinned is not recorded here: nothing could move under it",
+            do="run relgate registry pin with its file",
+        )
     put_blob(connection, envelope, media_type=ENVELOPE_MEDIA_TYPE)
     return ledger.append(connection, act.event, actor, payload_of(act, envelope), time=ledger.now(connection))
 

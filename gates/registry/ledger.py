@@ -14,7 +14,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, Select, and_, bindparam, exists, func, insert, or_, select, update
 
-from gates.registry.tables import LEDGER, LEDGER_HEAD, LEDGER_NODES, LEDGER_TERMS
+from gates.registry.tables import CHECKPOINTS, LEDGER, LEDGER_HEAD, LEDGER_NODES, LEDGER_TERMS
 from gates.verifier import merkle
 from gates.verifier.events import EVENT_TYPES, Checkpoint, Event, event_terms, utc_now
 from golden_sets.digests import Digest, canonical_json
@@ -67,9 +67,13 @@ def append(
 
 
 def now(connection: Connection) -> str:
-    """The latest moment that the clock or the log knows of: a clock that was set back revives nothing."""
+    """The latest moment that the clock, the log or a signed checkpoint beside it knows of.
+
+    A clock that was set back revives nothing, and whoever signs checkpoints on another machine bears witness.
+    """
     latest = connection.execute(select(func.max(LEDGER.c.time))).scalar()
-    return max(utc_now(), latest or "")
+    witnessed = connection.execute(select(func.max(CHECKPOINTS.c.time))).scalar()
+    return max(utc_now(), latest or "", witnessed or "")
 
 
 def log_id(connection: Connection) -> Digest | None:

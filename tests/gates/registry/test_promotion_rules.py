@@ -15,7 +15,9 @@ from gates.decision import Status, Verdict
 from gates.policy import Policy
 from gates.promotion_rules import PromotionRules, StageRules
 from gates.registry import Registry
+from gates.signing.checkpoints import sign_checkpoint
 from gates.signing.keys import SigningKey
+from gates.signing.predicates import PolicyPin
 from gates.verifier.promotion import awaits_signatures, later, refusals
 from golden_sets.digests import digest_bytes
 from golden_sets.errors import InputError
@@ -467,6 +469,14 @@ def test_a_pinned_channel_without_rules_still_wants_a_plan(engine: Engine) -> No
     assert signed.promote(signed.release("v3", v1)).name == "v3"
 
 
+def test_a_policy_that_nobody_can_read_is_not_pinned(signed: SignedRegistry) -> None:
+    pin = PolicyPin(
+        **signed.people.about(OWNER), channel="flagship", policy=OTHER, previous=None, owners=(OWNER,), reason="mine"
+    )
+    with pytest.raises(InputError, match="is not recorded here"):
+        signed.people.record(pin)
+
+
 def test_a_pinned_channel_takes_no_seed(signed: SignedRegistry) -> None:
     signed.pin()
     candidate = signed.make.candidate("v1")
@@ -506,6 +516,14 @@ def test_a_clock_a_day_ahead_ends_what_is_short(
     refused(signed, release, "1 of ml-owner must approve; 1 of safety-reviewer must approve")
     signed.people.enrol("now")
     monkeypatch.undo()
+    refused(signed, release, "1 of ml-owner must approve; 1 of safety-reviewer must approve")
+
+
+def test_a_signed_checkpoint_bears_witness_to_the_time(signed: SignedRegistry, release: Release) -> None:
+    """However the database's clock is set: who signed a checkpoint on another machine knew that it was later."""
+    signed.people.sign_off(release.decision, expires=later(now(), hours=12))
+    state = signed.registry.log_state().model_copy(update={"time": later(now(), hours=13)})
+    signed.registry.record_checkpoint(sign_checkpoint(state, [signed.people.keys["rita"]]))
     refused(signed, release, "1 of ml-owner must approve; 1 of safety-reviewer must approve")
 
 
