@@ -35,6 +35,9 @@ from golden_sets.errors import InputError
 
 Settled = Literal["pass", "fail", "futile"]
 
+_BUCKET = "length_bucket"
+"""The dimension of whose values a latency pass asks equal numbers."""
+
 
 @dataclass
 class _Tracked:
@@ -267,6 +270,8 @@ class Course:
             lacking = "what the judge is asked besides: the run ended before that"
             one.examined = not_examined(one.planned.check, check, one.cell, alpha=alpha, lacking=lacking)
             return
+        if apart and self.plan.latency is not None:
+            one.broken = _requests_lacking(table.phase("latency"), self.plan.latency.requests_per_bucket)
         if one.planned.basis == "requests":
             by_prompt = self._rows_of(table)
             _, missing = by_prompt.at(by_prompt.places(self._asked))
@@ -340,6 +345,17 @@ def follow(
                 do="evaluate again: the record was changed",
             )
     return course
+
+
+def _requests_lacking(latency: OutcomeTable, wanted: int) -> str | None:
+    """Why a latency pass is not whole: failed requests, too, are among those that were planned of each bucket."""
+    for arm in latency.arms:
+        rows = latency.arm(arm)
+        buckets = rows.distinct(rows.column(_BUCKET)) if _BUCKET in rows.dimensions else []
+        fewest = min((len(rows.where({_BUCKET: bucket})) for bucket in buckets), default=len(rows))
+        if fewest < wanted:
+            return f"{wanted - fewest} of the {arm}'s {wanted} requests of a length bucket are not there"
+    return None
 
 
 def _compare(recorded: Sequence[Look], derived: Sequence[Look]) -> None:

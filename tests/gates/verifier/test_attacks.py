@@ -12,9 +12,10 @@ import pytest
 from sqlalchemy import Engine
 
 from evalharness.outcomes import OutcomeTable
+from evalharness.plan import LatencyLoad
 from gates.decision import Decision, Status, Verdict
 from gates.gate import Measured, gate
-from gates.policy import Policy
+from gates.policy import Check, Policy
 from gates.registry import Event, Registry, ledger
 from gates.registry.transactions import writing
 from gates.signing.checkpoints import open_checkpoint, sign_checkpoint
@@ -392,6 +393,32 @@ def test_failed_items_that_only_reliability_is_about_are_missed_too() -> None:
     decision = gate(policy, without_failures(found))
     assert decision.verdict is Verdict.INCONCLUSIVE
     assert "prompts that the plan asks are not there" in decision.checks[0].reason
+
+
+def test_failed_requests_that_are_left_out_of_the_latency_pass_are_missed() -> None:
+    """A request that failed counts as infinitely late: whoever takes it out makes the pass too small."""
+    checks = (Check(id="ttft", metric="ttft_s", quantile=0.95, test="ceiling", threshold=0.5), *POLICY.checks[:1])
+    policy = POLICY.model_copy(update={"checks": checks, "primary": "floor", "promotion": None})
+    plan = plan_of(policy, SETS, incumbent_digest=None, latency=LatencyLoad(rate=5.0, requests_per_bucket=100))
+    assert plan.latency is not None
+    wanted = plan.latency.requests_per_bucket
+    found, _ = run_plan(policy, plan, SETS, lambda arm, _set, p, _dims: right(arm, p), arms=("candidate",))
+    one = {**found.outcomes.frame.iloc[0].to_dict(), "phase": "latency", "outcome": None, "ttft_s": 0.1, "e2e_s": 0.2}
+    failed = {**one, "ttft_s": None, "e2e_s": None, "error": "timeout"}
+    asked = [{**(failed if i % 10 == 0 else one), "prompt_id": f"l{i}"} for i in range(2 * wanted)]
+    asked = [{**row, "dim.length_bucket": "short" if i < wanted else "long"} for i, row in enumerate(asked)]
+
+    def decide(latency: list[dict[str, Any]]) -> dict[str, str]:
+        table = OutcomeTable.from_rows([*found.outcomes.frame.to_dict("records"), *latency])
+        decision = gate(policy, Measured(found.evidence, table, plan))
+        return {check.id: f"{check.status.value} {check.reason}" for check in decision.checks}
+
+    assert decide(asked)["ttft"].startswith("fail")
+    kept = [row for row in asked if row["ttft_s"] is not None]
+    assert f"of the candidate's {wanted} requests of a length bucket are not there" in decide(kept)["ttft"]
+    assert decide(kept)["ttft"].startswith("inconclusive")
+    good = [{**row, **{k: one[k] for k in ("ttft_s", "e2e_s")}, "error": None} for row in asked]
+    assert decide(good)["ttft"].startswith("pass")
 
 
 def test_a_verdict_that_the_outcomes_do_not_bear_out(line: MeasuredReleases) -> None:
