@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, bindparam, insert, select
 
 from gates.registry.tables import BLOBS
 from golden_sets.digests import Digest, canonical_json, digest_bytes, short
@@ -16,6 +16,14 @@ RecordType = TypeVar("RecordType", bound=Record)
 
 JSON = "application/json"
 PARQUET = "application/vnd.apache.parquet"
+
+_FEW = 16
+"""Blobs in memory at once: outcomes may be large."""
+
+# Made once: putting a statement together costs more than running it.
+_ADD = insert(BLOBS)
+_DIGEST = select(BLOBS.c.digest).where(BLOBS.c.digest == bindparam("wanted"))
+_DATA = select(BLOBS.c.data).where(BLOBS.c.digest == bindparam("wanted"))
 
 
 def put_blob(connection: Connection, data: bytes, *, media_type: str, expected: Digest | None = None) -> Digest:
@@ -30,8 +38,8 @@ def put_blob(connection: Connection, data: bytes, *, media_type: str, expected: 
             f"the contents have digest {digest}, expected was {expected}",
             do="the file was changed after the record that names it was written; make both again",
         )
-    if connection.execute(select(BLOBS.c.digest).where(BLOBS.c.digest == digest)).first() is None:
-        connection.execute(insert(BLOBS).values(digest=digest, media_type=media_type, size=len(data), data=data))
+    if not has_blob(connection, digest):
+        connection.execute(_ADD, {"digest": digest, "media_type": media_type, "size": len(data), "data": data})
     return digest
 
 
@@ -47,7 +55,7 @@ def get_blob(connection: Connection, digest: Digest) -> bytes:
         InputError: there is no such blob.
         InfrastructureError: the stored bytes do not have the digest they are stored under.
     """
-    data = connection.execute(select(BLOBS.c.data).where(BLOBS.c.digest == digest)).scalar()
+    data = stored_bytes(connection, digest)
     if data is None:
         raise InputError(f"the registry holds nothing with digest {digest}", do="see relgate registry list and log")
     if digest_bytes(data) != digest:
@@ -55,7 +63,13 @@ def get_blob(connection: Connection, digest: Digest) -> bytes:
             f"the contents stored under {digest} were changed",
             do="run relgate registry verify and restore the database from a backup",
         )
-    return bytes(data)
+    return data
+
+
+def stored_bytes(connection: Connection, digest: Digest) -> bytes | None:
+    """What is stored under a digest, as it is there: whoever asks hashes it. None: nothing."""
+    data = connection.execute(_DATA, {"wanted": digest}).scalar()
+    return None if data is None else bytes(data)
 
 
 def read_record(connection: Connection, digest: Digest, type_: type[RecordType]) -> RecordType:
@@ -72,15 +86,15 @@ def read_record(connection: Connection, digest: Digest, type_: type[RecordType])
 
 def has_blob(connection: Connection, digest: Digest) -> bool:
     """True where the registry holds the contents."""
-    return connection.execute(select(BLOBS.c.digest).where(BLOBS.c.digest == digest)).first() is not None
+    return connection.execute(_DIGEST, {"wanted": digest}).first() is not None
 
 
 def damaged_blobs(connection: Connection) -> Iterator[Digest]:
-    """Digests whose stored bytes or size do not fit; reads every blob, one at a time."""
-    for digest in blob_digests(connection):
-        row = connection.execute(select(BLOBS.c.data, BLOBS.c.size).where(BLOBS.c.digest == digest)).one()
-        if digest_bytes(row.data) != digest or row.size != len(row.data):
-            yield digest
+    """Digests whose stored bytes or size do not fit; reads every blob, a few at a time."""
+    rows = select(BLOBS.c.digest, BLOBS.c.data, BLOBS.c.size).order_by(BLOBS.c.digest)
+    for row in connection.execute(rows.execution_options(yield_per=_FEW)):
+        if digest_bytes(row.data) != row.digest or row.size != len(row.data):
+            yield row.digest
 
 
 def blob_digests(connection: Connection) -> Iterable[Digest]:

@@ -15,8 +15,8 @@ from typing import Any
 from sqlalchemy import Connection, Row, select
 
 from gates.registry import ledger
-from gates.registry.blobs import blob_digests, damaged_blobs
-from gates.registry.tables import BLOBS, CHANNELS, CHECKPOINTS, LEDGER_HEAD, LEDGER_NODES, LEDGER_TERMS
+from gates.registry.blobs import blob_digests, damaged_blobs, stored_bytes
+from gates.registry.tables import CHANNELS, CHECKPOINTS, LEDGER_HEAD, LEDGER_NODES, LEDGER_TERMS
 from gates.registry.triggers import missing_triggers
 from gates.signing.checkpoints import SignedCheckpoint, open_checkpoint
 from gates.signing.predicates import PublicKey
@@ -77,8 +77,7 @@ class _Store:
         self._connection = connection
 
     def fetch(self, digest: Digest) -> bytes | None:
-        data = self._connection.execute(select(BLOBS.c.data).where(BLOBS.c.digest == digest)).scalar()
-        return None if data is None else bytes(data)
+        return stored_bytes(self._connection, digest)
 
 
 def _read(row: Row[Any], problems: list[str]) -> tuple[Event | None, bytes]:
