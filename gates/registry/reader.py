@@ -24,7 +24,8 @@ from gates.signing.predicates import PublicKey
 from gates.verifier.attempts import Attempt
 from gates.verifier.bundle_files import About
 from gates.verifier.events import Checkpoint, Event
-from gates.verifier.findings import Advance, Kept, Verification
+from gates.verifier.findings import Advance, Verification
+from gates.verifier.replay import Kept
 from golden_sets.digests import Digest, short
 from golden_sets.errors import InputError
 

@@ -23,8 +23,8 @@ from gates.signing.predicates import PublicKey
 from gates.verifier import events, merkle
 from gates.verifier.contents import Contents
 from gates.verifier.events import Event
-from gates.verifier.findings import Advance, Kept, Verification, conclude, verdict_problems
-from gates.verifier.replay import Replay
+from gates.verifier.findings import Advance, Verification, conclude, verdict_problems
+from gates.verifier.replay import Kept, Replay
 from golden_sets.digests import Digest, digest_bytes, short
 from golden_sets.errors import InputError
 
@@ -51,7 +51,7 @@ def verify(
     store = _Store(connection)
     own, problems = _own_checkpoints(connection)
     checkpoints = [*kept, *own]
-    replay = Replay(Contents(store.fetch), watched={one.size for one in checkpoints})
+    replay = Replay(Contents(store.fetch), kept=checkpoints)
     nodes, terms = dict[merkle.Coordinate, bytes](), set[tuple[str, str, int]]()
     for row in ledger.stream_rows(connection):
         event, leaf = _read(row, replay.problems)

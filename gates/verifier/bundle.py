@@ -12,8 +12,8 @@ from gates.signing.predicates import Approval, PublicKey, Submission, Waiver
 from gates.verifier.bundle_files import About, BundleFile
 from gates.verifier.contents import Contents
 from gates.verifier.events import Event
-from gates.verifier.findings import Advance, Kept, Verification, conclude, verdict_differences
-from gates.verifier.replay import Replay
+from gates.verifier.findings import Advance, Verification, conclude, verdict_differences
+from gates.verifier.replay import Kept, Replay
 from golden_sets.digests import short
 from golden_sets.errors import InputError
 
@@ -71,8 +71,7 @@ def verify_bundle(
     with BundleFile(path) as bundle:
         about, contents = bundle.about, Contents(bundle.fetch)
         checkpoints = [*kept, *(() if bundle.checkpoint is None else (bundle.checkpoint,))]
-        watched = {one.size for one in checkpoints}
-        replay = Replay(contents, judged={about.channel}, watched=watched)
+        replay = Replay(contents, judged={about.channel}, kept=checkpoints)
         release = list[Event]()
         for event, leaf in bundle.events():
             replay.add(event, leaf)

@@ -10,12 +10,9 @@ from gates.decision import Decision
 from gates.signing.checkpoints import SignedCheckpoint
 from gates.signing.predicates import PublicKey
 from gates.verifier.authority import Enrolled
-from gates.verifier.events import Checkpoint
-from gates.verifier.replay import Replay
+from gates.verifier.replay import Kept, Replay
 from golden_sets.digests import Digest, short
 
-Kept = Checkpoint | SignedCheckpoint
-"""A checkpoint that somebody kept."""
 Advance = Callable[[int, int], None]
 """``advance(done, total)``, for whoever waits."""
 
@@ -69,7 +66,7 @@ def conclude(
     """What is to be said of a log after its last event.
 
     Args:
-        replay: the whole log; it must have watched the checkpoints' sizes.
+        replay: the whole log; it must have been given the same checkpoints.
         kept: checkpoints that must fit it, of the log's own store or kept elsewhere.
         trust: public keys that the reader knows to be whose they should be.
         more: further problems.

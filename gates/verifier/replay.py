@@ -2,28 +2,32 @@
 
 It needs the events and a way to get at contents by digest, no database: what the registry decides before it appends,
 this decides again afterwards, by the same rules on the same facts, as they were at that place of the log. Time is the
-latest moment that any event up to then tells of, so a clock that was set back revives nothing.
+latest moment that any event or checkpoint up to then tells of, so a clock that was set back revives nothing.
 """
 
 from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from evalharness.evidence import Evidence
 from evalharness.plan import Plan
 from gates.decision import Decision
+from gates.signing.checkpoints import SignedCheckpoint
 from gates.verifier import merkle
 from gates.verifier.attempts import Counting
 from gates.verifier.authority import ACT_EVENTS, Authority
 from gates.verifier.contents import Contents
-from gates.verifier.events import EVENT_TYPES, Event
+from gates.verifier.events import EVENT_TYPES, Checkpoint, Event
 from gates.verifier.promotion import Case, counted, involved, is_counted_attempt, overtaken_by, refusals
 from gates.verifier.stages import PRODUCTION, Stages
 from golden_sets.digests import Digest, short
 from golden_sets.errors import InputError
+
+Kept = Checkpoint | SignedCheckpoint
+"""A checkpoint that somebody kept."""
 
 NAMED_BLOBS = {
     "registered": ("subject",),
@@ -88,19 +92,19 @@ class Replay:
         contents: where what the events name is found.
         judged: channels whose promotions are judged by their rules; None: all. Of others only the order of the moves is
             checked, because what they rest on need not be at hand.
-        watched: sizes of the log whose roots are wanted, for checkpoints.
+        kept: checkpoints of the log. Those that fit bear witness of time: what comes after them happened later.
     """
 
     contents: Contents
     judged: Collection[str] | None = None
-    watched: Collection[int] = ()
+    kept: Sequence[Kept] = ()
 
     size: int = 0
     frontier: tuple[bytes, ...] = ()
     roots: dict[int, Digest] = field(default_factory=dict)
-    """Root of the log at each watched size."""
+    """Root of the log at the size of each checkpoint."""
     now: str = ""
-    """The latest moment so far."""
+    """The latest moment that an event or a checkpoint up to here tells of."""
     authority: Authority = field(default_factory=Authority)
     moves: list[Move] = field(default_factory=list)
     """Every judged promotion by a decision."""
@@ -118,6 +122,9 @@ class Replay:
         self._attempts = Counting()
         self._serving: dict[Digest, dict[str, Digest]] = {}
         self._next = 0
+        self._kept: dict[int, list[Kept]] = defaultdict(list)
+        for one in self.kept:
+            self._kept[one.size].append(one)
         self._watch()
 
     @property
@@ -317,5 +324,7 @@ class Replay:
         self.problems.append(f"event {event.position} ({event.type}{where}) {text}")
 
     def _watch(self) -> None:
-        if self.size in self.watched:
+        for one in self._kept.get(self.size, ()):
             self.roots[self.size] = self.root
+            if one.root == self.root and _MOMENT.fullmatch(one.time):
+                self.now = max(self.now, one.time)

@@ -17,7 +17,8 @@ from pipelines.progress import Progress
 if TYPE_CHECKING:
     from gates.registry import Registry
     from gates.signing.predicates import PublicKey
-    from gates.verifier.findings import Kept, Verification
+    from gates.verifier.findings import Verification
+    from gates.verifier.replay import Kept
     from pipelines.project import Project
 
 

@@ -325,6 +325,20 @@ def test_a_promotion_on_an_expired_waiver_whatever_the_clock_was_set_to(line: Me
     assert any("the clock went back at event" in notice for notice in found.notices)
 
 
+def test_an_expired_approval_with_every_time_of_the_log_set_back_is_found_with_a_checkpoint(
+    line: MeasuredReleases, forger: Forger
+) -> None:
+    """The log's own clock says that it is in time; a checkpoint taken after the expiry, and before the move, knows."""
+    release = passed(line)
+    line.sign(release)
+    state = state_of(line)
+    expires = max(e.payload["expires"] for e in line.registry.log() if "expires" in e.payload)
+    witness = sign_checkpoint(state.model_copy(update={"time": later(expires, hours=1)}), [line.people.keys["olga"]])
+    forger.append("promoted", move_of(line, release, sanctions=sanctions(line, release)))
+    assert problems(line) == ""
+    assert "was not allowed: 1 of ml-owner must approve" in problems(line, kept=[open_checkpoint(witness)])
+
+
 def test_a_waiver_that_ran_out_while_its_version_is_served_is_told(line: MeasuredReleases, forger: Forger) -> None:
     line.promote(waived(line))
     assert not any("on a waiver" in notice for notice in line.registry.verify().notices)
