@@ -22,7 +22,7 @@ from pipelines.demo_router import FIRST, DemoRouter, demo_router
 from pipelines.fleet import Fleet
 from pipelines.progress import Progress
 from pipelines.project import PROJECT_FILE, Project
-from pipelines.promotion import serve_first
+from pipelines.promotion import mirror_move, serve_first
 from pipelines.release import Release, release, renewed_report
 from pipelines.scaffold import scaffold
 from pipelines.workspace import Workspace
@@ -128,6 +128,7 @@ async def _run(directory: Path, progress: Progress) -> DemoRun:
     incumbent = workspace.project.candidate(INCUMBENT)
     file = workspace.project.file
     if serve_first(workspace.registry, file.channel, PRODUCTION, incumbent, reason=FIRST):
+        mirror_move(workspace.project, workspace.registry.channel(file.channel, PRODUCTION))
         progress.say(f"{INCUMBENT} serves production")
     people = set_up(workspace, progress)
     signed, flagship = None, workspace.project.candidate(FLAGSHIP)

@@ -27,6 +27,7 @@ from pipelines.keys import enrol, request_enrolment
 from pipelines.progress import Progress
 from pipelines.promotion import mirror_move
 from pipelines.signing import KEY_VARIABLE, prepare_approval, prepare_pin, record_signed
+from pipelines.tracking_check import mirror_problems
 from pipelines.workspace import Workspace
 
 CANARY = "canary"
@@ -102,6 +103,8 @@ class Audit:
     """The auditor's."""
     registry: Verification
     """The registry itself."""
+    mirror: tuple[str, ...]
+    """Where MLflow does not say what the registry says."""
     bundle: BundleVerification
     """The exported release, without registry."""
     forged: BundleVerification
@@ -110,7 +113,7 @@ class Audit:
     @property
     def surprises(self) -> tuple[str, ...]:
         """What is not as it must be; nothing in a sound run."""
-        found = [f"registry verify: {problem}" for problem in self.registry.problems]
+        found = [f"registry verify: {problem}" for problem in (*self.registry.problems, *self.mirror)]
         found += [f"offline: {problem}" for problem in self.bundle.log.problems]
         if not self.bundle.derived or self.bundle.log.trusted is not True:
             found.append("the bundle's verdict was not derived again, or no trusted key vouches for it")
@@ -141,7 +144,7 @@ class DemoRegistry:
             "serves": None if signed is None else signed.served.to_json(),
             "events": self.audit.registry.size,
             "root": self.audit.registry.root,
-            "verified": self.audit.registry.ok,
+            "verified": self.audit.registry.ok and not self.audit.mirror,
             "verified_offline": self.audit.bundle.ok,
             "forgery_found": list(self.audit.forged.log.problems),
             "auditor": str(self.audit.folder),
@@ -248,13 +251,15 @@ def audit(workspace: Workspace, people: People, subject: Digest, progress: Progr
     kept, trust = [read_checkpoint(_kept(folder))], [read_public_key(_trusted(folder))]
     with progress.step("the registry is verified, verdicts derived again"):
         found = registry.verify(kept=kept, trust=trust, verdicts=True)
+        uri = workspace.project.mlflow_uri
+        mirror = () if uri is None else mirror_problems(uri, registry)
     bundle, forgery = folder / "release.zip", folder / "forged.zip"
     registry.export(subject, bundle, channel=channel, stage=PRODUCTION, key=people.key(MANAGER))
     with_another_actor(bundle, forgery)
     with progress.step("the exported release is verified with no registry, and so is a forged copy of it"):
         offline = verify_bundle(bundle, kept=kept, trust=trust)
         forged = verify_bundle(forgery, kept=kept, trust=trust)
-    return Audit(folder, found, offline, forged)
+    return Audit(folder, found, mirror, offline, forged)
 
 
 def _approve_production(approve: Callable[[str, str, str, str], None]) -> None:

@@ -12,7 +12,7 @@ from gates.registry.channels import PRODUCTION
 from golden_sets.reading import LoadedSet
 from pipelines.fleet import Fleet
 from pipelines.progress import Progress
-from pipelines.promotion import serve_first
+from pipelines.promotion import mirror_move, serve_first
 from pipelines.router_data import Source, labelled_by
 from pipelines.router_labels import label_prompts
 from pipelines.router_measuring import NamedRouter
@@ -92,7 +92,8 @@ async def demo_router(workspace: Workspace, *, fleet: Fleet, progress: Progress)
     """
     project = workspace.project
     small, flagship = project.candidate(project.router.small), project.candidate(project.router.flagship)
-    serve_first(workspace.registry, "small", PRODUCTION, small, reason=FIRST)
+    if serve_first(workspace.registry, "small", PRODUCTION, small, reason=FIRST):
+        mirror_move(project, workspace.registry.channel("small", PRODUCTION))
     progress.say(f"labelling prompts for a router between {small.name} and {flagship.name}")
     sets: tuple[LoadedSet, ...] = project.routing_sets
     labels = await label_prompts(workspace, small, flagship, sets, fleet=fleet, progress=progress)

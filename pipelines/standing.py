@@ -48,9 +48,9 @@ def standing_of(registry: Registry, decision: Decision, channel: str, stage: str
         root=found.checkpoint.root,
         pinned=_pinned(registry, found),
         moves=tuple(
-            f"{event.payload['channel']}/{event.payload['stage']} was moved to it (event {event.position})"
-            for event in found.moves
+            f"{event.payload['channel']}/{event.payload['stage']} (event {event.position})" for event in found.moves
         ),
+        serves=found.case.served == decision.subject_digest,
         rules=tuple(_rules(policy, stage)),
         signatures=tuple(
             _signature(found, given, counting) for given in found.given if isinstance(given.act, (Submission, Approval))
@@ -93,16 +93,16 @@ def changed_thresholds(standing: Standing | None) -> list[dict[str, Any]]:
 
 def _counting(found: DecisionStanding) -> dict[Digest, str]:
     """What counts, by envelope, and for which move."""
-    counts = {}
-    for (channel, stage), case in found.cases.items():
-        for given in counted(case):
-            counts[given.envelope] = f"counts for {channel}/{stage}"
+    counts: dict[Digest, list[str]] = {}
     for event in found.moves:
         for envelope in event.payload.get("sanctions", ()):
-            counts[envelope] = (
-                f"counted for {event.payload['channel']}/{event.payload['stage']}, event {event.position}"
-            )
-    return counts
+            place = f"{event.payload['channel']}/{event.payload['stage']}"
+            counts.setdefault(envelope, []).append(f"counted for {place} (event {event.position})")
+    for (channel, stage), case in found.cases.items():
+        if case.served != case.subject:
+            for given in counted(case):
+                counts.setdefault(given.envelope, []).append(f"counts for {channel}/{stage}")
+    return {envelope: ", ".join(told) for envelope, told in counts.items()}
 
 
 def _signature(found: DecisionStanding, given: Given, counting: dict[Digest, str]) -> Signature:

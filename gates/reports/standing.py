@@ -107,7 +107,9 @@ class Standing:
     pinned: str | None
     """The policy that the channel is pinned to, in words; None: it is not pinned."""
     moves: tuple[str, ...] = ()
-    """Moves that rest on the decision, in words, oldest first."""
+    """Moves that rest on the decision, in words (``flagship/canary (event 33)``), oldest first."""
+    serves: bool = False
+    """Whether the stage serves the decision's subject."""
     rules: tuple[str, ...] = ()
     """What the policy asks of the stage, in words."""
     signatures: tuple[Signature, ...] = ()
@@ -139,6 +141,7 @@ class Standing:
             "root": self.root,
             "pinned": self.pinned,
             "moves": list(self.moves),
+            "serves": self.serves,
             "rules": list(self.rules),
             "signatures": [asdict(signature) for signature in self.signatures],
             "waivers": [asdict(waiver) for waiver in self.waivers],

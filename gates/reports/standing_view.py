@@ -59,7 +59,8 @@ def standing_view(standing: Standing, *, version: str) -> StandingView:
 def lead(standing: Standing) -> str:
     """Where a decision stands, in one sentence."""
     if standing.moves:
-        return f"It was acted on: {'; '.join(standing.moves)}."
+        now = "serves it" if standing.serves else "does not serve it"
+        return f"It moved {', '.join(standing.moves)}; {standing.place} {now} now."
     if standing.missing:
         return f"{standing.place} has not moved. What stands against it: {'; '.join(standing.missing)}."
     return f"{standing.place} has not moved. Nothing stands against it."

@@ -99,7 +99,7 @@ def test_the_page_says_who_signed_and_what_is_missing(signed: ReportInput) -> No
     assert "What stands against it: 1 of ml-owner must approve." in page
     assert "<li>1 of ml-owner must approve</li>" in page
     assert '<th scope="row">sam</th><td>submitter</td><td>the decision</td>' in page
-    assert '<td class="when">2026-03-02 09:30 UTC</td>' in page
+    assert '<td class="when">2026-03-02 09:30 UTC<br><span class="muted">event 31</span></td>' in page
     assert f'<code title="{"b" * 64}">{"b" * 12}</code>' in page
     assert "does not count: its key was revoked" in page
     assert "&lt;script&gt;alert(1)" in page
@@ -142,10 +142,11 @@ def test_the_page_says_how_to_check_it_offline(signed: ReportInput) -> None:
 
 
 def test_once_it_was_acted_on_nothing_is_missing(signed: ReportInput) -> None:
-    moved = replace(STANDING, moves=("flagship/production was moved to it (event 35)",), missing=())
-    assert "It was acted on: flagship/production was moved to it (event 35)." in render_html(
-        replace(signed, standing=moved)
-    )
+    moved = replace(STANDING, moves=("flagship/production (event 35)",), serves=True, missing=())
+    page = render_html(replace(signed, standing=moved))
+    assert "It moved flagship/production (event 35); flagship/production serves it now." in page
+    gone = replace(moved, serves=False)
+    assert "flagship/production does not serve it now." in render_html(replace(signed, standing=gone))
 
 
 def test_the_summary_tells_the_same(signed: ReportInput) -> None:
