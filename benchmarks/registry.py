@@ -153,6 +153,15 @@ def _spread(values: list[float]) -> dict[str, float]:
     }
 
 
+def _machine() -> dict[str, Any]:
+    return {
+        "python": platform.python_version(),
+        "sqlite": sqlite3.sqlite_version,
+        "cores": os.cpu_count(),
+        "load_before": round(os.getloadavg()[0], 1),
+    }
+
+
 @contextmanager
 def _databases(directory: Path, part: str) -> Iterator[dict[str, str]]:
     """An empty database of each kind."""
@@ -173,27 +182,20 @@ def main() -> None:
     parser.add_argument("--write", action="store_true", help=f"add them to {RESULTS.name}")
     arguments = parser.parse_args()
     random.seed(arguments.seed)
-    found: dict[str, Any] = {
-        "machine": {
-            "python": platform.python_version(),
-            "sqlite": sqlite3.sqlite_version,
-            "cores": os.cpu_count(),
-            "load_before": round(os.getloadavg()[0], 1),
-        }
-    }
+    found: dict[str, dict[str, Any]] = {}
     with tempfile.TemporaryDirectory(dir=arguments.dir, prefix="relgate-registry-") as name:
         directory = Path(name)
         if arguments.only in (None, "log"):
-            found["log"] = measure_log(directory, arguments.events)
+            found["log"] = {"machine": _machine(), **measure_log(directory, arguments.events)}
         if arguments.only in (None, "promotions"):
             with _databases(directory, "promotions") as urls:
-                found["promotions"] = {
+                found["promotions"] = {"machine": _machine()} | {
                     kind: registry_promotions.measure(url, processes=arguments.processes, attempts=arguments.attempts)
                     for kind, url in urls.items()
                 }
         if arguments.only in (None, "kills"):
             with _databases(directory, "kills") as urls:
-                found["kills"] = {
+                found["kills"] = {"machine": _machine()} | {
                     kind: registry_kills.measure(url, kills=arguments.kills, random_seed=arguments.seed)
                     for kind, url in urls.items()
                 }
