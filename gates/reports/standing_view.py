@@ -44,9 +44,7 @@ def standing_view(standing: Standing, *, version: str) -> StandingView:
     return StandingView(
         title="Signatures and waivers" if standing.waivers else "Signatures",
         lead=lead(standing),
-        opening=f"{standing.place} has not moved. What stands against it:"
-        if standing.missing and not standing.moves
-        else lead(standing),
+        opening=_opening(standing),
         thresholds=standing.thresholds,
         loosened=max((since.loosened for since in standing.thresholds), default=0),
         offline=(
@@ -58,12 +56,17 @@ def standing_view(standing: Standing, *, version: str) -> StandingView:
 
 def lead(standing: Standing) -> str:
     """Where a decision stands, in one sentence."""
-    if standing.moves:
-        now = "serves it" if standing.serves else "does not serve it"
-        return f"It moved {', '.join(standing.moves)}; {standing.place} {now} now."
+    return _opening(standing) + (f" {'; '.join(standing.missing)}." if standing.missing else "")
+
+
+def _opening(standing: Standing) -> str:
+    """Where it stands, before what stands against it, where anything does."""
+    moved = f"It moved {', '.join(standing.moves)}" if standing.moves else f"{standing.place} has not moved"
     if standing.missing:
-        return f"{standing.place} has not moved. What stands against it: {'; '.join(standing.missing)}."
-    return f"{standing.place} has not moved. Nothing stands against it."
+        return f"{moved}. What stands against {standing.place}:"
+    if not standing.moves:
+        return f"{moved}. Nothing stands against it."
+    return f"{moved}; {standing.place} {'serves' if standing.serves else 'does not serve'} it now."
 
 
 def waiver_words(waiver: WaiverGiven) -> str:

@@ -96,7 +96,7 @@ def signed(blocked: ReportInput) -> ReportInput:
 
 def test_the_page_says_who_signed_and_what_is_missing(signed: ReportInput) -> None:
     page = render_html(signed)
-    assert "What stands against it: 1 of ml-owner must approve." in page
+    assert "What stands against flagship/production: 1 of ml-owner must approve." in page
     assert "<li>1 of ml-owner must approve</li>" in page
     assert '<th scope="row">sam</th><td>submitter</td><td>the decision</td>' in page
     assert '<td class="when">2026-03-02 09:30 UTC<br><span class="muted">event 31</span></td>' in page
@@ -145,6 +145,10 @@ def test_once_it_was_acted_on_nothing_is_missing(signed: ReportInput) -> None:
     moved = replace(STANDING, moves=("flagship/production (event 35)",), serves=True, missing=())
     page = render_html(replace(signed, standing=moved))
     assert "It moved flagship/production (event 35); flagship/production serves it now." in page
+    canary = replace(STANDING, moves=("flagship/canary (event 35)",))
+    told = "It moved flagship/canary (event 35). What stands against flagship/production:"
+    assert f"{told}</p>" in render_html(replace(signed, standing=canary))
+    assert f"{told} 1 of ml-owner must approve." in render_markdown(replace(signed, standing=canary))
     gone = replace(moved, serves=False)
     assert "flagship/production does not serve it now." in render_html(replace(signed, standing=gone))
 
