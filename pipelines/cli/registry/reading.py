@@ -9,7 +9,7 @@ import typer
 
 from golden_sets.digests import short
 from pipelines.cli.options import ProjectOption, StoreOption
-from pipelines.cli.output import Json, emit, line, stdout, table
+from pipelines.cli.output import Json, emit, line, show_thresholds, stdout, table
 from pipelines.cli.registry.common import ChannelOption, StageOption, open_workspace
 
 if TYPE_CHECKING:
@@ -91,6 +91,7 @@ def show(
     line(console, f"{found.name}  {found.digest}")
     line(console, f"serves: {', '.join(found.serves) or 'nowhere'}")
     if standing is not None:
+        show_thresholds(standing, console)
         _show_standing(console, standing)
     rows = [(str(e.position), e.time, e.type, e.actor, _about(e.payload)) for e in found.events]
     console.print(table(None, ("#", "time", "event", "actor", "about"), rows))
