@@ -102,11 +102,12 @@ def _moved(workspace: Workspace, state: ChannelState, *, as_json: bool, warnings
     from pipelines.promotion import mirror_move
     from pipelines.router_staleness import outdated_routers
 
+    if not as_json:  # at once: the mirror takes seconds, and somebody waits to hear that the pointer moved
+        print(f"{state.where} serves {state.name} (generation {state.generation})", flush=True)
     warnings = (*warnings, *outdated_routers(workspace.registry, state), *mirror_move(workspace.project, state))
     if as_json:
         emit({**state.to_json(), "warnings": list(warnings)})
         return
-    print(f"{state.where} serves {state.name} (generation {state.generation})")
     for warning in warnings:
         print(f"warning: {warning}")
 
