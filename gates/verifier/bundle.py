@@ -14,6 +14,7 @@ from gates.verifier.contents import Contents
 from gates.verifier.events import Event
 from gates.verifier.findings import Advance, Verification, conclude, verdict_differences
 from gates.verifier.replay import Kept, Replay
+from gates.verifier.shapes import misshapen
 from golden_sets.digests import short
 from golden_sets.errors import InputError
 
@@ -75,7 +76,7 @@ def verify_bundle(
         release = list[Event]()
         for event, leaf in bundle.events():
             replay.add(event, leaf)
-            if event.payload.get("subject") == about.subject:
+            if event.payload.get("subject") == about.subject and misshapen(event) is None:
                 release.append(event)
             if advance is not None:
                 advance(replay.size, about.size)

@@ -22,6 +22,7 @@ from gates.verifier.authority import ACT_EVENTS, Authority
 from gates.verifier.contents import Contents
 from gates.verifier.events import EVENT_TYPES, Checkpoint, Event
 from gates.verifier.promotion import Case, counted, involved, is_counted_attempt, overtaken_by, refusals
+from gates.verifier.shapes import misshapen
 from gates.verifier.stages import PRODUCTION, Stages
 from golden_sets.digests import Digest, short
 from golden_sets.errors import InputError
@@ -162,6 +163,7 @@ class Replay:
 
     def end(self) -> None:
         """What is to be said after the last event."""
+        self.problems += self.stages.undone()
         self.notices += self.stages.overdue(self.now)
         for channel in sorted({channel for channel, _ in self.stages.served}):
             if self.authority.pinned(channel) is None:
@@ -179,6 +181,9 @@ class Replay:
             self.notices.append(f"the clock went back at event {event.position}: {event.time} after {self.now}")
         else:
             self.now = event.time
+        if (problem := misshapen(event)) is not None:
+            self._problem(event, problem)
+            return
         for name in NAMED_BLOBS.get(event.type, ()):
             if event.payload[name] is not None:
                 self.blobs.setdefault(event.payload[name], event.position)

@@ -47,6 +47,8 @@ class Stages:
     """The newest rollback of each stage away from each version."""
     _expired: set[tuple[Place, Digest]] = field(default_factory=set)
     """Waivers of which the log has told that they ran out."""
+    _demoted: dict[Place, Event] = field(default_factory=dict)
+    """Where the log says that a stage goes back because a waiver ran out, until it does."""
 
     def at(self, place: Place) -> Served:
         """What a stage serves."""
@@ -90,6 +92,8 @@ class Stages:
         if promotion is None:
             yield "goes to a version that was never promoted there"
         else:
+            if event.payload["name"] != promotion.payload["name"]:
+                yield "goes to a version under another name than it was promoted with"
             footing = self._footing(promotion)
             problem = return_problem(
                 expiries=[one.act.expires for one in footing if isinstance(one.act, Waiver)],
@@ -101,27 +105,38 @@ class Stages:
                 yield f"goes to a version that may not come back: {problem}"
         if before.digest is not None:
             self._withdrawn[place][before.digest] = event
+        self._demoted.pop(place, None)
         self._move(event)
 
     def expire(self, event: Event, now: str) -> Iterator[str]:
         """Take in that a waiver ran out on which what a stage serves rests."""
         place, envelope, subject = _place(event), event.payload["envelope"], event.payload["subject"]
         waiver = next((w for w in self._waivers(place) if w.envelope == envelope), None)
-        if waiver is None or self.at(place).digest != subject:
+        if waiver is None or not isinstance(waiver.act, Waiver) or self.at(place).digest != subject:
             yield "speaks of a waiver on which nothing rests that is served there"
         elif now < _expiry(waiver):
             yield "speaks of what had not expired"
-        if (place, envelope) in self._expired or event.payload["action"] not in ("demote", "block"):
-            yield "tells of what had expired before, or of no action"
+        elif event.payload["action"] not in ("block", waiver.act.on_expiry):
+            yield "tells of another action than was signed"
+        if (place, envelope) in self._expired:
+            yield "tells of what had expired before"
+        if event.payload["action"] == "demote":
+            self._demoted.setdefault(place, event)
         self._expired.add((place, envelope))
 
     def overdue(self, now: str) -> Iterator[str]:
-        """What is served on waivers that have run out, and the log does not tell of it."""
+        """What is served on waivers that have run out, whether the log tells of that already or not."""
         for place, served in self.served.items():
             for waiver in self._waivers(place):
-                if _expiry(waiver) <= now and (place, waiver.envelope) not in self._expired and served.move is not None:
-                    name = served.move.payload["name"]
-                    yield f"{'/'.join(place)} serves '{name}' on a waiver that expired at {_expiry(waiver)}"
+                if _expiry(waiver) <= now and served.move is not None:
+                    name, told = served.move.payload["name"], (place, waiver.envelope) in self._expired
+                    said = f"{'/'.join(place)} serves '{name}' on a waiver that expired at {_expiry(waiver)}"
+                    yield said + (": blocked, nothing may follow on it" if told else "")
+
+    def undone(self) -> Iterator[str]:
+        """Stages that were to go back when a waiver ran out, and did not."""
+        for place, event in self._demoted.items():
+            yield f"event {event.position} says that {'/'.join(place)} goes back, and it did not: a waiver had run out"
 
     def _stands(self, place: Place, subject: Digest, now: str) -> bool:
         promotion = self._promotions[place].get(subject)

@@ -188,6 +188,14 @@ def test_a_model_in_the_channel_of_routers(line: MeasuredReleases, forger: Forge
     assert "which is not registered for channel 'router'" in problems(line)
 
 
+def test_a_rollback_under_the_name_of_another_version(line: MeasuredReleases, forger: Forger) -> None:
+    release = passed(line)
+    line.sign(release)
+    line.promote(release)
+    forger.append("rolled_back", move_of(line, release, subject=line.make.candidate("v1").digest, name="v2"))
+    assert "under another name than it was promoted with" in problems(line)
+
+
 def test_a_rollback_to_what_was_never_there_and_a_generation_used_twice(line: MeasuredReleases, forger: Forger) -> None:
     release = passed(line)
     forger.append("rolled_back", move_of(line, release))
@@ -350,6 +358,33 @@ def test_a_waiver_that_ran_out_while_its_version_is_served_is_told(line: Measure
     line.registry.expire(actor="clock")
     assert not any("on a waiver" in notice for notice in line.registry.verify().notices)
     assert line.registry.verify().problems == ()
+
+
+@pytest.mark.parametrize("action", ["demote", "block"])
+def test_an_expiry_that_is_told_and_not_acted_on(line: MeasuredReleases, forger: Forger, action: str) -> None:
+    """One row more, and no command would demote the version any more: verification goes on saying what is served."""
+    release = waived(line, on_expiry=action)
+    line.promote(release)
+    expires = next(e for e in line.registry.log() if e.type == "waived").payload["expires"]
+    about = {"channel": "flagship", "stage": "production", "subject": release.digest, "action": "demote"}
+    forger.append("expired", {**about, "envelope": sanctions(line, release)[-1]}, time=later(expires, hours=1))
+    assert line.registry.expire(actor="clock") == []
+    found = problems(line)
+    assert "says that flagship/production goes back, and it did not" in found
+    assert ("tells of another action than was signed" in found) is (action == "block")
+
+
+def test_a_version_that_stays_although_its_waiver_ran_out_is_told_by_every_verification(
+    line: MeasuredReleases, forger: Forger
+) -> None:
+    line.promote(waived(line, on_expiry="block"))
+    expires = next(e for e in line.registry.log() if e.type == "waived").payload["expires"]
+    forger.append("named", {"subject": line.make.candidate("v1").digest, "name": "one"}, time=later(expires, hours=1))
+    assert [one.action for one in line.registry.expire(actor="clock")] == ["block"]
+    found = line.registry.verify()
+    assert found.problems == ()
+    told = f"flagship/production serves 'shaky' on a waiver that expired at {expires}: blocked"
+    assert any(told in notice for notice in found.notices)
 
 
 def test_an_expiry_before_its_time_and_one_of_nothing(line: MeasuredReleases, forger: Forger) -> None:
@@ -634,6 +669,24 @@ def test_a_checkpoint_of_the_database_that_was_tampered_with(line: MeasuredRelea
     assert "is one of another log" in write(sign_checkpoint(other, [olga]))
     wrong_root = state.model_copy(update={"root": digest_bytes(b"other")})
     assert "the log was rewritten" in write(sign_checkpoint(wrong_root, [olga]), root=wrong_root.root)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"channel": 5}, {"channel": None}, {"stage": True}, {"decision": [1]}, {"sanctions": 5}, {"sanctions": [None]}],
+)
+def test_moves_of_any_shape_are_found_and_stop_nothing(
+    line: MeasuredReleases, engine: Engine, fields: dict[str, Any]
+) -> None:
+    """What the replay keeps of an event is read again after the last one: sorted, joined, looked up."""
+    release = passed(line)
+    line.sign(release)
+    move = {**move_of(line, release, sanctions=sanctions(line, release)), **fields}
+    with writing(engine) as connection:
+        event = ledger.append(connection, "promoted", "mallory", move)
+    found = line.registry.verify().problems
+    (field,) = fields
+    assert any(f"event {event.position} (promoted" in one and f"has no {field} that could be" in one for one in found)
 
 
 @pytest.mark.parametrize(
