@@ -83,6 +83,7 @@ def verify_bundle(
         problems = [*_other_than_said(replay, about, release), *_stray(replay, bundle)]
         decision, differing = _derive(replay, about, contents)
         problems += _missing_manifest(contents, about)
+        problems += _unsigned(replay, about, checkpoints) if trust else ()
         log = conclude(replay, kept=checkpoints, trust=trust, more=[*problems, *differing])
     derived = decision is not None and not differing
     log = replace(log, verdicts=int(derived), notices=(*log.notices, *_unvouched(replay, bundle)))
@@ -133,6 +134,20 @@ def _derive(replay: Replay, about: About, contents: Contents) -> tuple[Decision 
     except InputError as error:
         return None, [error.what]
     return decision, verdict_differences(replay, about.decision, decision)
+
+
+def _unsigned(replay: Replay, about: About, kept: Sequence[Kept]) -> Iterator[str]:
+    """Whether anything that can be trusted stands behind the promotion that the bundle is about.
+
+    A key vouches for what was signed with keys that it enrolled. Whoever has the log can leave out the pin of a channel
+    and write a promotion that nobody had to sign: it takes a signed pin before it, or a checkpoint after it.
+    """
+    covered = max((one.size for one in kept if replay.roots.get(one.size) == one.root), default=0)
+    if any(covered <= event.position == about.move for event in replay.unpinned):
+        yield (
+            f"no signature stands behind the promotion at event {about.move}: channel '{about.channel}' had no pinned "
+            "policy then, and no checkpoint covers it"
+        )
 
 
 def _unvouched(replay: Replay, bundle: BundleFile) -> Iterator[str]:

@@ -113,6 +113,8 @@ class Replay:
     """Contents that must be there, each with the first event that names it."""
     unjudged: list[Event] = field(default_factory=list)
     """Promotions on channels that are not judged."""
+    unpinned: list[Event] = field(default_factory=list)
+    """Promotions on channels that had no pinned policy then: nobody's signature stands behind those."""
     problems: list[str] = field(default_factory=list)
     notices: list[str] = field(default_factory=list)
 
@@ -245,6 +247,8 @@ class Replay:
                 self._problem(event, f"cannot be judged: {error}")
         else:
             self.unjudged.append(event)
+        if self.authority.pinned(channel) is None:
+            self.unpinned.append(event)
         self.stages.promote(event)
 
     def _judge(self, event: Event) -> None:

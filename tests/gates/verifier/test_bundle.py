@@ -22,7 +22,9 @@ from gates.verifier import bundle_files
 from gates.verifier.bundle import BundleVerification, verify_bundle
 from golden_sets.digests import Digest, canonical_json, digest_bytes
 from golden_sets.errors import InfrastructureError, InputError
+from tests.support.forger import Forger
 from tests.support.measured_releases import MeasuredRelease, MeasuredReleases, right, wrong
+from tests.support.recorded_releases import Maker
 
 Files = dict[str, bytes]
 
@@ -112,6 +114,36 @@ def test_the_same_log_makes_the_same_bytes(exported: Exported, tmp_path: Path) -
         registry.export(exported.third.digest, tmp_path / name)
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
     assert written(tmp_path) == {"a", "b"}
+
+
+def test_a_first_version_is_vouched_for_by_a_checkpoint_alone(exported: Exported, tmp_path: Path) -> None:
+    """Everybody who has the log has the acts of its first key. Without the pin a promotion needs no signature at all."""
+    registry = exported.registry(tmp_path)
+    registry.export(registry.resolve("v1"), tmp_path / "v1.zip")
+    about = json.loads(unpacked(tmp_path / "v1.zip")["bundle.json"])
+    refused = f"no signature stands behind the promotion at event {about['move']}"
+    assert verify_bundle(tmp_path / "v1.zip").ok
+    found = verify_bundle(tmp_path / "v1.zip", trust=[exported.owner])
+    assert (found.ok, refused in problems(found)) == (False, True)
+    assert any("no checkpoint covers this log" in notice for notice in found.log.notices)
+    assert verify_bundle(tmp_path / "v1.zip", trust=[exported.owner], kept=[exported.later]).ok
+
+
+def test_a_log_that_begins_like_the_real_one_and_was_never_pinned(exported: Exported, tmp_path: Path) -> None:
+    """The forger holds no key: they keep the beginning, leave out the pin and seed a version of their own."""
+    registry = exported.registry(tmp_path)
+    engine = open_database(f"sqlite:///{tmp_path / 'copy.db'}")
+    beginning = [event for event in registry.log() if event.type == "key_enrolled"]
+    forger = Forger(engine)
+    forger.rewrite(beginning)
+    evil = Maker().seed(registry, "evil")
+    registry.export(evil.digest, tmp_path / "evil.zip")
+    found = verify_bundle(tmp_path / "evil.zip", trust=[exported.owner])
+    assert "had no pinned policy then, and no checkpoint covers it" in problems(found)
+    forged = sign_checkpoint(registry.log_state(), [SigningKey.generate()])
+    with_checkpoint = packed(tmp_path / "f.zip", {**unpacked(tmp_path / "evil.zip"), "checkpoint.json": forged})
+    assert not verify_bundle(with_checkpoint, trust=[exported.owner]).ok
+    engine.dispose()
 
 
 def test_a_version_that_was_refused_can_be_shown_too(exported: Exported, tmp_path: Path) -> None:
