@@ -117,7 +117,7 @@ def test_the_same_log_makes_the_same_bytes(exported: Exported, tmp_path: Path) -
 
 
 def test_a_first_version_is_vouched_for_by_a_checkpoint_alone(exported: Exported, tmp_path: Path) -> None:
-    """Everybody who has the log has the acts of its first key. Without the pin a promotion needs no signature at all."""
+    """Whoever has the log has the acts of its first key. Without the pin a promotion needs no signature at all."""
     registry = exported.registry(tmp_path)
     registry.export(registry.resolve("v1"), tmp_path / "v1.zip")
     about = json.loads(unpacked(tmp_path / "v1.zip")["bundle.json"])
