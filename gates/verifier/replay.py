@@ -142,17 +142,23 @@ class Replay:
             event: the event.
             leaf: its hash, where that is known already.
         """
-        completed = self.grow(event.position, event.leaf_hash if leaf is None else leaf)
+        completed = self._grow(event.position, event.leaf_hash if leaf is None else leaf)
         try:
             self._take(event)
         except KeyError as error:
             self._problem(event, f"lacks {error}")
         except _UNFIT as error:
             self._problem(event, f"is not in order: {error}")
+        self._watch()  # not before: a checkpoint that covers the event is younger than it
         return completed
 
     def grow(self, position: int, leaf: bytes) -> list[tuple[merkle.Coordinate, bytes]]:
         """Take in a leaf alone, of an event that cannot be read."""
+        completed = self._grow(position, leaf)
+        self._watch()
+        return completed
+
+    def _grow(self, position: int, leaf: bytes) -> list[tuple[merkle.Coordinate, bytes]]:
         if position != self._next:
             self.problems.append(f"event {self._next} is missing: the next one is {position}")
         self._next = position + 1
@@ -160,7 +166,6 @@ class Replay:
         self.size += 1
         if self.size == 1:
             self.authority.log = "sha256:" + leaf.hex()
-        self._watch()
         return completed
 
     def end(self) -> None:

@@ -347,6 +347,19 @@ def test_an_expired_approval_with_every_time_of_the_log_set_back_is_found_with_a
     assert "was not allowed: 1 of ml-owner must approve" in problems(line, kept=[open_checkpoint(witness)])
 
 
+def test_a_checkpoint_that_covers_a_promotion_does_not_make_it_late(line: MeasuredReleases) -> None:
+    """Taken right behind the last event, after its approvals ran out: the event came before it all the same."""
+    release = passed(line)
+    line.sign(release)
+    line.promote(release)
+    state = state_of(line)
+    expires = max(e.payload["expires"] for e in line.registry.log() if "expires" in e.payload)
+    witness = sign_checkpoint(state.model_copy(update={"time": later(expires, hours=1)}), [line.people.keys["olga"]])
+    found = line.registry.verify(kept=[open_checkpoint(witness)])
+    assert found.problems == ()
+    assert not any("the clock went back" in notice for notice in found.notices)
+
+
 def test_a_waiver_that_ran_out_while_its_version_is_served_is_told(line: MeasuredReleases, forger: Forger) -> None:
     line.promote(waived(line))
     assert not any("on a waiver" in notice for notice in line.registry.verify().notices)
