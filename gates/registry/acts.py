@@ -23,6 +23,7 @@ from golden_sets.errors import InfrastructureError, InputError
 
 _ABOUT_EVERYTHING = ("key_enrolled", "key_revoked", "policy_pinned")
 _ABOUT_DECISIONS = ("signed", "waived")
+_ANEW = "whose keys sign, relgate registry key list tells; what was signed for another state is to be prepared anew"
 
 
 def load_authority(connection: Connection, *, decision: Digest | None = None) -> Authority:
@@ -66,7 +67,7 @@ def record_act(connection: Connection, envelope: bytes, *, actor: str) -> Event:
     authority.nonces.update(event.payload["nonce"] for event in used)
     problem = authority.problem_of(act, opened)
     if problem is not None:
-        raise InputError(f"this {act.kind.partition('/')[0]} is refused: {problem}", do="see relgate registry key list")
+        raise InputError(f"this {act.kind.partition('/')[0]} is refused: {problem}", do=_ANEW)
     if isinstance(act, PolicyPin) and ledger.first_event(connection, "policy_recorded", "policy", act.policy) is None:
         raise InputError(
             f"the policy {short(act.policy)} that is to be pinned is not recorded here: nothing could move under it",

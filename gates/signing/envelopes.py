@@ -29,6 +29,8 @@ ENVELOPE_MEDIA_TYPE = "application/vnd.dsse.envelope.v1+json"
 
 ActType = TypeVar("ActType", bound=Act)
 
+_AS_WRITTEN = "take the file as it was written, unchanged"
+
 
 @dataclass(frozen=True)
 class Opened:
@@ -132,9 +134,9 @@ def open_envelope(data: bytes, *, where: str | None = None) -> Opened:
             and envelope.payload_type == PAYLOAD_TYPE
         )
     except Exception as error:
-        raise InputError("is no DSSE envelope around an in-toto statement", where=where) from error
+        raise InputError("is no DSSE envelope around an in-toto statement", where=where, do=_AS_WRITTEN) from error
     if not canonical:
-        raise InputError("is no canonical DSSE envelope around an in-toto statement", where=where)
+        raise InputError("is no canonical DSSE envelope around an in-toto statement", where=where, do=_AS_WRITTEN)
     return opened
 
 

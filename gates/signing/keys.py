@@ -20,6 +20,7 @@ from golden_sets.errors import InfrastructureError, InputError
 PASSPHRASE_VARIABLE = "RELGATE_KEY_PASSPHRASE"  # noqa: S105 - the name of a variable
 """Environment variable that holds the passphrase of an encrypted key."""
 
+_MADE_BY = "make a key with relgate registry key new FILE"
 PUBLIC_SUFFIX = ".pub"
 """What the file of a public key is called beside its private one: ``FILE.pub``."""
 
@@ -53,7 +54,7 @@ class SigningKey:
                 raise InputError("others may read this key", where=path, do=f"chmod 600 {path}; better: revoke it")
             data = path.read_bytes()
         except OSError as error:
-            raise InputError(f"the key cannot be read ({error.strerror})", where=path) from error
+            raise InputError(f"the key cannot be read ({error.strerror})", where=path, do=_MADE_BY) from error
         passphrase = os.environ.get(PASSPHRASE_VARIABLE, "").encode() or None
         encrypted = b"ENCRYPTED" in data[:64]
         if encrypted and passphrase is None:
@@ -124,7 +125,7 @@ def read_public_key(path: Path) -> PublicKey:
     try:
         key = serialization.load_pem_public_key(path.read_bytes())
     except OSError as error:
-        raise InputError(f"the key cannot be read ({error.strerror})", where=path) from error
+        raise InputError(f"the key cannot be read ({error.strerror})", where=path, do=_MADE_BY) from error
     except ValueError as error:
         raise InputError("is no public key in PEM", where=path, do="name the .pub file beside a key") from error
     if not isinstance(key, Ed25519PublicKey):

@@ -177,15 +177,29 @@ def _told(
     if move is None:
         yield f"it was never promoted to {place}"
         return
-    yield f"promoted to {place} at event {move.position}, {move.time}, by {move.actor}: {move.payload.get('reason')}"
+    yield f"promoted to {place} at event {move.position}, {move.time}, by {move.actor}{_why(move)}"
+    yield _pin(replay, about, move)
     yield from _sanctions(replay, move)
     last = replay.stages.at((about.channel, about.stage)).move
     if last is None or last.position == move.position:
         yield f"at the end of this log {place} serves it"
         return
     serves = "it" if last.payload.get("subject") == about.subject else f"'{last.payload.get('name')}'"
-    how = f"{last.type.replace('_', ' ')} at event {last.position}, {last.time}: {last.payload.get('reason')}"
-    yield f"at the end of this log {place} serves {serves} ({how})"
+    how = "rolled back to it" if last.type == "rolled_back" else "promoted"
+    yield f"at the end of this log {place} serves {serves} ({how} at event {last.position}, {last.time}{_why(last)})"
+
+
+def _why(move: Event) -> str:
+    reason = move.payload.get("reason")
+    return f": {reason}" if reason else ""
+
+
+def _pin(replay: Replay, about: About, move: Event) -> str:
+    before = [pin for pin in replay.authority.pins.get(about.channel, ()) if pin.position < move.position]
+    if not before:
+        return "  no policy was pinned to the channel then"
+    pin = before[-1]
+    return f"  policy {short(pin.pin.policy)} pinned by {pin.pin.person}, event {pin.position}: {pin.pin.reason}"
 
 
 def _sanctions(replay: Replay, move: Event) -> Iterator[str]:

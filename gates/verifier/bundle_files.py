@@ -41,6 +41,7 @@ MOST_BYTES_OF_ONE = 2**30
 """Of one file but the events, unpacked."""
 MOST_BYTES_OF_EVENT = 2**24
 
+_MADE_BY = "name a file that relgate registry export VERSION -o FILE wrote"
 _NAME = re.compile(r"bundle\.json|events\.jsonl|checkpoint\.json|blobs/[0-9a-f]{64}")
 _BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError, ValueError)
 """What reading a damaged or malicious zip file may raise."""
@@ -136,9 +137,9 @@ class BundleFile:
         try:
             self._zip = zipfile.ZipFile(path)
         except OSError as error:
-            raise InputError(f"cannot be read ({error.strerror})", where=path) from error
+            raise InputError(f"cannot be read ({error.strerror})", where=path, do=_MADE_BY) from error
         except _BROKEN as error:
-            raise InputError("is no bundle: not a zip file", where=path) from error
+            raise InputError("is no bundle: not a zip file", where=path, do=_MADE_BY) from error
         try:
             self.blobs = _require_bounds(self._zip, path)
             self.about = self._about()

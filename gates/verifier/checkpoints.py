@@ -10,6 +10,8 @@ from gates.verifier.authority import Authority, Enrolled
 from gates.verifier.events import Checkpoint
 from golden_sets.errors import InputError
 
+_MADE_BY = "name a file that relgate registry checkpoint -o FILE wrote"
+
 
 def read_checkpoint(path: Path) -> SignedCheckpoint | Checkpoint:
     """Read a checkpoint file, signed or not; no signature is checked.
@@ -20,7 +22,7 @@ def read_checkpoint(path: Path) -> SignedCheckpoint | Checkpoint:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise InputError(f"the checkpoint cannot be read ({error.strerror})", where=path) from error
+        raise InputError(f"the checkpoint cannot be read ({error.strerror})", where=path, do=_MADE_BY) from error
     return parse_checkpoint(data, where=str(path))
 
 
@@ -33,7 +35,7 @@ def parse_checkpoint(data: bytes, *, where: str | None = None) -> SignedCheckpoi
     try:
         found = json.loads(data)
     except ValueError as error:
-        raise InputError("not a checkpoint: it is no JSON", where=where) from error
+        raise InputError("not a checkpoint: it is no JSON", where=where, do=_MADE_BY) from error
     if isinstance(found, dict) and "payload" in found:
         return open_checkpoint(data.rstrip(b"\n"), where=where)
     return Checkpoint.from_json(found, where=where)

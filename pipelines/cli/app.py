@@ -61,6 +61,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     sys.exit(run(sys.argv[1:] if arguments is None else list(arguments)))
 
 
+def _command(error: click.ClickException) -> str:
+    """The command whose help would have told."""
+    context: click.Context | None = getattr(error, "ctx", None)
+    return "relgate" if context is None else context.command_path
+
+
 def run(arguments: Sequence[str]) -> int:
     """Run the command line; returns the exit code instead of exiting."""
     as_json = "--json" in arguments
@@ -69,7 +75,7 @@ def run(arguments: Sequence[str]) -> int:
     except click.exceptions.NoArgsIsHelpError:  # the help is printed when it is made
         return 0
     except click.ClickException as error:
-        return fail(error.format_message(), as_json=as_json, code=2, do="see 'relgate --help'")
+        return fail(error.format_message(), as_json=as_json, code=2, do=f"see '{_command(error)} --help'")
     except RelgateError as error:
         return fail(error.what, as_json=as_json, code=error.exit_code, where=error.where, do=error.do)
     except (KeyboardInterrupt, typer.Abort):

@@ -103,6 +103,7 @@ def test_a_bundle_verifies_with_no_database(exported: Exported) -> None:
     assert found.decision is not None
     assert found.to_json()["verdict"] == "promote"
     told = "\n".join(found.told)
+    assert "pinned by olga, event" in told
     assert "approved by sara as safety-reviewer" in told
     assert "at the end of this log flagship/production serves it" in told
     assert "derived again from the per-prompt outcomes, the same" in told
@@ -172,7 +173,7 @@ def test_what_happened_after_the_promotion_is_told(exported: Exported, tmp_path:
     found = verify_bundle(tmp_path / "v3.zip")
     assert found.ok
     told = "\n".join(found.told)
-    assert "serves 'v2' (rolled back at event" in told
+    assert "serves 'v2' (rolled back to it at event" in told
     assert "too slow" in told
     assert "approved by max as ml-owner" in told
     assert "(their key was revoked later)" in told
