@@ -30,6 +30,7 @@ KEY_VARIABLE = "RELGATE_KEY"
 """Environment variable that names the key file with which commands sign."""
 DEFAULT_H = 72.0
 """Life of an approval where none is named, hours; less where the policy wants less."""
+_LONGEST_H = 100 * 365.25 * 24
 _HOURS = {"d": 24.0, "h": 1.0, "m": 1 / 60}
 
 
@@ -44,6 +45,8 @@ def hours(text: str) -> float:
         found = sum(float(n) * _HOURS[unit] for n, _, unit in re.findall(r"(\d+(\.\d+)?)([dhm])", text))
     if not found > 0:
         raise InputError(f"a time is written as 72h, 30d or 90m, not '{text}'")
+    if found > _LONGEST_H:
+        raise InputError(f"'{text}' is longer than a hundred years", do="name a shorter time")
     return found
 
 
@@ -239,9 +242,13 @@ def prepare_pin(
         judge: the judge that evidence must rest on; None: not pinned.
 
     Raises:
-        InputError: an unknown channel, no reason, the policy that is pinned already, or a person who does not own it.
+        InputError: an unknown channel, no reason, an owner's name that is none, the policy that is pinned already, or a
+            person who does not own it.
     """
     require_known(channel, "production")
+    for owner in owners:
+        if owner != owner.strip() or not owner.isprintable() or not 0 < len(owner) <= 200:
+            raise InputError(f"'{owner}' cannot be a person's name", do="one line of text, with no spaces around it")
     if not reason.strip():
         raise InputError("a pinned policy needs a reason", where=channel, do='add --reason "..."')
     authority = registry.authority()

@@ -79,9 +79,12 @@ class WitnessedRegistry(RegistryReader):
         Raises:
             InputError: there is no such event, or a key that may not sign.
         """
-        if keys:
+        if keys and 0 <= position < self.checkpoint().size:
             self.sign_checkpoint(keys)
         with reading(self._engine) as connection:
+            size = ledger.checkpoint(connection).size
+            if not 0 <= position < size:
+                raise InputError(f"there is no event {position} among the first {size}", do="see relgate registry log")
             covering = select(CHECKPOINTS.c.envelope).where(CHECKPOINTS.c.size > position)
             kept = connection.execute(covering.order_by(CHECKPOINTS.c.size.desc(), CHECKPOINTS.c.digest)).scalar()
             checkpoint: SignedCheckpoint | Checkpoint

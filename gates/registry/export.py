@@ -45,9 +45,10 @@ def export_release(
         key: who signs a checkpoint of the log as it is now; None: the newest signed one that is recorded, if any.
 
     Raises:
-        InputError: nothing was ever decided about the version, or contents are missing.
+        InputError: nothing was ever decided about the version, contents are missing, or an unknown channel or stage.
         InfrastructureError: the file cannot be written.
     """
+    channels.require_known(channel or channels.CHANNEL_NAMES[0], stage or channels.PRODUCTION)
     events = ledger.all_events(connection)
     about = _about(connection, subject, events, channel, stage)
 

@@ -42,12 +42,18 @@ def append(
 
     Raises:
         ValueError: an unknown type of event.
+        InputError: a text that is none, such as bytes of a shell that are no UTF-8.
     """
     if type_ not in EVENT_TYPES:
         raise ValueError(f"unknown type of event '{type_}'")
     head = connection.execute(_HEAD).one()
     event = Event(head.size, time or utc_now(), type_, actor, payload)
-    leaf = event.leaf_hash
+    try:
+        leaf = event.leaf_hash
+    except ValueError as error:
+        raise InputError(
+            f"this cannot be written to the log: {error}", do="write names and reasons in UTF-8"
+        ) from error
     frontier, completed = merkle.append_leaf(head.size, split_hashes(head.frontier), leaf)
     row = {
         "position": event.position,

@@ -101,8 +101,15 @@ def seal(
         predicate: what is said, plain JSON data.
         subjects: what it is about: digests (``sha256:<hex>``) by name.
         keys: who signs.
+
+    Raises:
+        InputError: a text that is none, such as bytes of a shell that are no UTF-8.
     """
-    return _signed(Envelope(_statement(predicate_type, predicate, subjects), PAYLOAD_TYPE, {}), keys)
+    try:
+        statement = _statement(predicate_type, predicate, subjects)
+    except ValueError as error:
+        raise InputError(f"this cannot be signed: {error}", do="write it in UTF-8") from error
+    return _signed(Envelope(statement, PAYLOAD_TYPE, {}), keys)
 
 
 def add_signature(envelope: bytes, key: SigningKey, *, where: str | None = None) -> bytes:

@@ -34,7 +34,7 @@ def parse_checkpoint(data: bytes, *, where: str | None = None) -> SignedCheckpoi
     """
     try:
         found = json.loads(data)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError("not a checkpoint: it is no JSON", where=where, do=_MADE_BY) from error
     if isinstance(found, dict) and "payload" in found:
         return open_checkpoint(data.rstrip(b"\n"), where=where)

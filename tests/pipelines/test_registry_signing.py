@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import subprocess
 import sys
@@ -94,6 +95,73 @@ def desk(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest
     (folder / "policy.yaml").write_text(POLICY)
     registry = Workspace.open(Project.load(folder)).registry
     return Desk(folder, SignedRegistry(registry, load_policy(folder / "policy.yaml").policy), capsys)
+
+
+# -- what people type ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "match"),
+    [
+        (("sign", "v2", "--role", "ml-owner", "--key", "max", "--comment", "ja\udcff"), "this cannot be signed"),
+        (("promote", "new", "--seed", "--reason", "ja\udcff", "--channel", "small"), "cannot be written to the log"),
+        (("check", "--within", "99999999d"), "longer than a hundred years"),
+        (("pin", "--reason", "x", "--key", "olga", "--owner", " ann"), "' ann' cannot be a person's name"),
+        (("prove", "99999999999999999999", "-o", "r.json"), "there is no event 99999999999999999999"),
+        (("export", "v2", "-o", "b.zip", "--channel", "flagshp"), "unknown channel 'flagshp'"),
+        (("export", "v2", "-o", "b.zip", "--stage", "prod"), "unknown stage 'prod'"),
+    ],
+)
+def test_what_cannot_be_meant_is_bad_input_and_leaves_nothing(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], match: str
+) -> None:
+    """Shells hand over bytes that are no UTF-8 as halves of surrogate pairs."""
+    desk.release("v2")
+    monkeypatch.chdir(desk.folder)
+    before = len(desk.registry.log())
+    keyed = [
+        desk.key(said) if earlier == "--key" else said
+        for earlier, said in zip(("", *arguments), arguments, strict=False)
+    ]
+    code, told = desk.at(*keyed)
+    assert (code, match in told["error"]["what"]) == (2, True), told
+    assert [event.type for event in desk.registry.log()[before:]] in ([], ["registered"])
+    assert not any((desk.folder / name).exists() for name in ("b.zip", "r.json"))
+
+
+def test_envelopes_are_read_before_the_first_is_recorded_and_named_where_they_are_refused(
+    desk: Desk, tmp_path: Path
+) -> None:
+    desk.release("v2")
+    good, bad = tmp_path / "good.json", tmp_path / "bad.json"
+    prepared = ("sign", "v2", "--role", "ml-owner", "--person", "max", "--prepare", str(good))
+    assert desk.at(*prepared)[0] == 0
+    assert desk.run("sign", "--file", str(good), "--key", desk.key("max"), "-o", str(good))[0] == 0
+    bad.write_text("{}")
+    before = len(desk.registry.log())
+    code, told = desk.at("record", str(good), str(bad))
+    assert (code, told["error"]["where"]) == (2, str(bad))
+    assert len(desk.registry.log()) == before
+    assert desk.at("record", str(good))[0] == 0
+    code, told = desk.at("record", str(good))
+    assert (code, told["error"]["where"]) == (2, str(good))
+
+
+def test_an_envelope_that_cannot_be_written_leaves_the_one_that_was_there(
+    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.release("v2")
+    prepared, full = tmp_path / "approval.json", OSError(errno.ENOSPC, "No space left on device")
+
+    def no_space(_descriptor: int) -> None:
+        raise full
+
+    prepared.write_text("what was prepared before")
+    monkeypatch.setattr("os.fsync", no_space)
+    code, told = desk.at("sign", "v2", "--role", "ml-owner", "--person", "max", "--prepare", str(prepared))
+    assert (code, "No space left" in told["error"]["what"]) == (4, True)
+    assert prepared.read_text() == "what was prepared before"
+    assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["approval.json"]
 
 
 # -- signing -------------------------------------------------------------------------------------------------

@@ -124,6 +124,9 @@ def test_files_that_are_none_are_bad_input(place: Place) -> None:
         code, found = place("verify", option, nowhere)
         assert code == 2
         assert str(nowhere) in json.dumps(found)
+    nowhere.write_text("[" * 200_000)
+    for option in ("--checkpoint", "--trust", "--offline", "--receipt"):
+        assert place("verify", option, nowhere)[0] == 2
     nowhere.write_text("{}")
     for option in ("--checkpoint", "--trust", "--offline", "--receipt"):
         assert place("verify", option, nowhere)[0] == 2

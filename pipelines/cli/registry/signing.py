@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from golden_sets.documents import write_whole
 from golden_sets.errors import InputError
 from pipelines.cli.options import ProjectOption, StoreOption
 from pipelines.cli.output import Json, emit, line, stdout
 from pipelines.cli.registry.common import ChannelOption, StageOption, open_workspace
 
 if TYPE_CHECKING:
+    from gates.decision import Decision
     from gates.signing.keys import SigningKey
     from gates.signing.predicates import Act
     from pipelines.workspace import Workspace
@@ -153,11 +157,18 @@ def record(
 ) -> None:
     """Record what was signed elsewhere: keys, pinned policies, submissions, approvals and waivers."""
     from gates.registry.registry import default_actor
+    from gates.signing.envelopes import open_envelope
+    from gates.verifier.authority import act_of
 
     registry = open_workspace(project, store).registry
     recorded = []
-    for path in envelopes:
-        event = registry.record_act(read_envelope(path), actor=default_actor())
+    read = [(path, read_envelope(path)) for path in envelopes]
+    for path, envelope in read:  # all of them, before the first is recorded
+        with naming(path):
+            act_of(open_envelope(envelope))
+    for path, envelope in read:
+        with naming(path):
+            event = registry.record_act(envelope, actor=default_actor())
         recorded.append(event.to_json())
         if not as_json:
             print(f"{path}: event {event.position}, {event.type} by {event.payload['person']}")
@@ -221,11 +232,20 @@ class Signer:
         console = stdout()
         if self._key is None:
             line(console, f"to be signed: {self._prepared}")
+            line(console, f"  by {act.person}: relgate registry sign --file {self._prepared} --key KEY -o SIGNED")
         else:
             line(console, f"recorded as event {told['event']}")
         if missing is not None:
             where, lacks = f"{missing[1]}/{missing[2]}", "; ".join(told["missing"])
             line(console, f"still missing for {where}: {lacks}" if lacks else f"{where} may be moved")
+            if not lacks:
+                line(console, f"  {promotion_command(registry.decision(missing[0]), *missing[1:])}")
+
+
+def promotion_command(decision: Decision, channel: str, stage: str) -> str:
+    """The command that moves a stage by a decision; one that did not pass is named, all its open checks are waived."""
+    named = "" if decision.verdict.value == "promote" else f" --decision {decision.digest[7:19]}"
+    return f"relgate registry promote {decision.subject_digest[7:19]} --channel {channel} --stage {stage}{named}"
 
 
 def show_act(act: Act) -> None:
@@ -244,21 +264,29 @@ def read_envelope(path: Path) -> bytes:
         InputError: it cannot be read.
     """
     try:
-        return path.read_bytes()
+        return path.read_bytes().rstrip(b"\r\n")  # which editors and mail add
     except OSError as error:
-        raise InputError(f"the envelope cannot be read ({error.strerror})", where=path) from error
+        raise InputError(
+            f"the envelope cannot be read ({error.strerror})", where=path, do="name a file that was prepared or signed"
+        ) from error
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Errors about a file's contents name the file."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(error.what, where=path, do=error.do) from error
 
 
 def write_envelope(path: Path, envelope: bytes) -> None:
-    """Write an envelope.
+    """Write an envelope, whole or not at all.
 
     Raises:
-        InputError: it cannot be written.
+        InfrastructureError: it cannot be written.
     """
-    try:
-        path.write_bytes(envelope)
-    except OSError as error:
-        raise InputError(f"the envelope cannot be written ({error.strerror})", where=path) from error
+    write_whole(path, envelope)
 
 
 def _sign_file(file: Path, key: SigningKey, output: Path | None, *, as_json: bool) -> None:
@@ -282,6 +310,7 @@ def _sign_file(file: Path, key: SigningKey, output: Path | None, *, as_json: boo
         return
     show_act(act)
     line(stdout(), f"signed with key {key.public.id[:12]}: {output}")
+    line(stdout(), f"  where the registry is: relgate registry record {output}")
 
 
 def _required(key: Path | None) -> SigningKey:
