@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -40,6 +42,24 @@ def test_no_file_is_overwritten_and_none_is_left_half_done(tmp_path: Path, there
     with pytest.raises(InputError, match="there is a file already"):
         SigningKey.generate().write(tmp_path / "ann")
     assert [(p.name, p.read_text()) for p in tmp_path.iterdir()] == [(there, "something")]
+
+
+@pytest.mark.parametrize("full_at", [1, 2])
+def test_a_disk_that_is_full_leaves_neither_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, full_at: int) -> None:
+    written, sync = 0, os.fsync
+
+    def no_space(descriptor: int) -> None:
+        nonlocal written
+        written += 1
+        if written == full_at:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        sync(descriptor)
+
+    monkeypatch.setattr("os.fsync", no_space)
+    with pytest.raises(InfrastructureError, match="No space left"):
+        SigningKey.generate().write(tmp_path / "ann")
+    assert list(tmp_path.iterdir()) == []
+    SigningKey.generate().write(tmp_path / "ann")
 
 
 def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
