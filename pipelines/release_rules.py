@@ -55,7 +55,8 @@ def newest_passing(decided: Sequence[Event], name: str) -> Digest:
         raise InputError(
             f"there is no passing decision about '{name}': the newest one, {short(newest.payload['decision'])} of "
             f"{newest.time}, is {newest.payload['verdict']}",
-            do="release it again, or name an older decision that still holds with --decision",
+            do="release it again; or name with --decision an older one that still holds, or this one if its checks are "
+            "waived",
         )
     return str(newest.payload["decision"])
 

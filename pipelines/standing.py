@@ -56,7 +56,7 @@ def standing_of(registry: Registry, decision: Decision, channel: str, stage: str
             _signature(found, given, counting) for given in found.given if isinstance(given.act, (Submission, Approval))
         ),
         waivers=tuple(_waiver(found, given, counting) for given in found.given if isinstance(given.act, Waiver)),
-        missing=() if found.moved else tuple(refusal.text for refusal in refusals(found.case)),
+        missing=() if found.moved and not found.withdrawn else tuple(one.text for one in refusals(found.case)),
         thresholds=tuple(_thresholds(registry, found, policy)),
     )
 

@@ -11,7 +11,7 @@ from gates.decision import Decision
 from gates.registry import ledger
 from gates.registry.acts import load_authority
 from gates.registry.channels import PRODUCTION, case_of_move, read_channel
-from gates.registry.history import Move, last_promotion
+from gates.registry.history import Move, last_promotion, last_withdrawal
 from gates.signing.predicates import Sanction
 from gates.verifier.authority import Given, Pinned
 from gates.verifier.events import Checkpoint, Event
@@ -46,6 +46,8 @@ class DecisionStanding:
     """The move that it would make now, for its own place and every place that it was signed for."""
     pins: tuple[Pinned, ...]
     """Policies that the channel was pinned to, oldest first."""
+    withdrawn: bool
+    """Whether its own place was rolled back from its version since it was promoted there."""
     incumbents: Move | None
     """The promotion by which the stage (or production) came to serve what it was compared with; None: by none."""
 
@@ -91,6 +93,7 @@ def read_standing(connection: Connection, decision: Decision, channel: str, stag
         revoked=frozenset(one.envelope for one in given if not authority.counts(one)),
         cases={place: _case(connection, decision, *place) for place in {(channel, stage), *signed_for}},
         pins=tuple(authority.pins.get(channel, ())),
+        withdrawn=_is_withdrawn(read_channel(connection, channel, stage).history, decision.subject_digest),
         incumbents=_incumbents_promotion(connection, decision, channel, stage),
     )
 
@@ -99,6 +102,13 @@ def _case(connection: Connection, decision: Decision, channel: str, stage: str) 
     # By the decision's own name for it: what was imported and gated is not registered, so it has none here.
     state = read_channel(connection, channel, stage)
     return case_of_move(connection, state, decision.subject_digest, decision.subject_name, decision.digest)
+
+
+def _is_withdrawn(history: tuple[Move, ...], subject: Digest) -> bool:
+    """Whether the newest that happened to a version on a stage is that the stage was rolled back from it."""
+    withdrawn = last_withdrawal(history, subject)
+    back = max((move.position for move in history if move.digest == subject), default=-1)
+    return withdrawn is not None and withdrawn.position > back
 
 
 def _incumbents_promotion(connection: Connection, decision: Decision, channel: str, stage: str) -> Move | None:

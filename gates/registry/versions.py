@@ -16,6 +16,7 @@ from gates.verifier.events import EVENT_TYPES, Event
 from golden_sets.digests import Digest, short
 from golden_sets.errors import InputError
 
+_REGISTERED = "see relgate registry list; results that were imported are gated, and are no version that can be moved"
 _REFERENCE = re.compile(r"(?:sha256:)?([0-9a-f]{6,64})")
 
 
@@ -87,7 +88,7 @@ def name_of(connection: Connection, digest: Digest) -> str:
     """
     events = ledger.find_events(connection, ("registered", "named"), {"subject": digest})
     if not events:
-        raise InputError(f"version {short(digest)} is not registered", do="see relgate registry list")
+        raise InputError(f"version {short(digest)} is not registered", do=_REGISTERED)
     return str(events[0].payload["name"])
 
 
@@ -106,7 +107,7 @@ def resolve(connection: Connection, reference: str) -> Digest:
     if len(found) > 1:
         raise InputError(f"several versions begin with '{reference}': {', '.join(found)}", do="give more digits")
     if not found:
-        raise InputError(f"unknown version '{reference}'", do="see relgate registry list")
+        raise InputError(f"unknown version '{reference}'", do=_REGISTERED)
     return found[0]
 
 

@@ -370,6 +370,42 @@ def test_what_is_blocked_stays_an_alarm(desk: Desk) -> None:
     assert [one["name"] for one in listed["blocked"]] == ["v3"]
 
 
+def test_every_step_names_the_next(desk: Desk) -> None:
+    release = desk.release("v2")
+    at, prepared, signed = ("-p", str(desk.folder)), str(desk.folder / "a.json"), str(desk.folder / "b.json")
+    _, out, _ = desk.run("promote", "v2", *at)
+    assert "relgate registry sign" in out
+    desk.at("sign", "v2", "--role", "submitter", "--key", desk.key("sam"))
+    desk.at("sign", "v2", "--role", "ml-owner", "--key", desk.key("max"))
+    _, out, _ = desk.run("sign", "v2", "--role", "safety-reviewer", "--person", "sara", "--prepare", prepared, *at)
+    assert f"relgate registry sign --file {prepared}" in out
+    _, out, _ = desk.run("sign", "--file", prepared, "--key", desk.key("sara"), "-o", signed)
+    assert f"relgate registry record {signed}" in out
+    with Path(signed).open("ab") as file:
+        file.write(b"\n")  # as an editor does
+    assert desk.at("record", signed)[0] == 0
+    _, out, _ = desk.run("show", "v2", *at)
+    assert f"decision {release.decision.digest[7:19]}: promote, " in out
+    assert "nothing stands against flagship/production" in out
+    command = next(text for text in out.splitlines() if "relgate registry promote" in text).split()
+    assert desk.run(*command[2:], *at)[0] == 0
+    assert desk.registry.channel("flagship", "production").name == "v2"
+
+
+def test_what_a_version_lacks_is_told_again_after_a_rollback(desk: Desk) -> None:
+    desk.release("v2")
+    desk.sign_all("v2")
+    desk.at("promote", "v2")
+    assert desk.at("show", "v2")[1]["standing"]["missing"] == []
+    desk.at("rollback", "--reason", "slow")
+    missing = desk.at("show", "v2")[1]["standing"]["missing"]
+    assert missing == ["1 of ml-owner must approve", "1 of safety-reviewer must approve"]
+
+
+def test_bad_usage_names_the_help_that_helps(desk: Desk) -> None:
+    assert "see 'relgate registry pin --help'" in desk.run("pin")[2]
+
+
 def test_a_promotion_looks_at_expired_waivers_first(desk: Desk) -> None:
     expires = on_a_short_waiver(desk, 2.5 / 3600)
     while now() <= expires:

@@ -181,6 +181,9 @@ def list_(*, project: ProjectOption = Path(), store: StoreOption = None, as_json
     if as_json:
         emit({"log": authority.log, "keys": [_as_json(key) for key in keys]})
         return
+    if not keys:
+        line(stdout(), "no key is enrolled yet: relgate registry key new FILE, then key enrol FILE --person NAME")
+        return
     rows = [(k.key.id[:12], k.person, "root" if k.root else "", str(k.since), _state(k)) for k in keys]
     stdout().print(table(None, ("key", "person", "rights", "since event", "state"), rows))
     line(stdout(), f"log {authority.log or '(empty)'}")
@@ -192,6 +195,8 @@ def _told(registry: Registry, event: Event, *, as_json: bool, warnings: tuple[st
         emit({"event": event.position, **_as_json(key), "warnings": list(warnings)})
         return
     line(stdout(), f"event {event.position}: key {key.key.id[:12]} of '{key.person}' {_state(key)}")
+    if event.position == key.since and key.root and sum(k.root for k in registry.authority().keys.values()) == 1:
+        line(stdout(), "  it is the root of trust: give its public half to whoever is to verify (--trust)")
     for warning in warnings:
         line(stdout(), f"warning: {warning}")
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from golden_sets.digests import Digest
+from golden_sets.digests import Digest, short
 from golden_sets.errors import InputError
 from pipelines.cli.options import ProjectOption, StoreOption
 from pipelines.cli.output import Json, emit
@@ -152,6 +152,8 @@ def _require_signatures(
         emit({**before.to_json(), "decision": decision, "awaiting": awaiting})
     else:
         print(f"{before.where} awaits signatures: {'; '.join(awaiting)}")
+        place = f"--channel {before.channel} --stage {before.stage}"
+        print(f"  let them sign: relgate registry sign {short(digest)} --role ROLE --key KEY {place}")
     raise typer.Exit(AWAITING)
 
 

@@ -11,6 +11,7 @@ from golden_sets.digests import short
 from pipelines.cli.options import ProjectOption, StoreOption
 from pipelines.cli.output import Json, emit, line, show_thresholds, stdout, table
 from pipelines.cli.registry.common import ChannelOption, StageOption, open_workspace
+from pipelines.cli.registry.signing import promotion_command
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -79,20 +80,23 @@ def show(
     found = registry.show(version)
     decided = registry.decisions_about(found.digest)
     own = ROUTERS if found.kind == ROUTERS else file.channel
-    standing = (
-        standing_of(registry, registry.decision(decided[0].payload["decision"]), channel or own, stage or file.stage)
-        if decided
-        else None
-    )
+    decision = registry.decision(decided[0].payload["decision"]) if decided else None
+    standing = None if decision is None else standing_of(registry, decision, channel or own, stage or file.stage)
     if as_json:
         emit({**found.to_json(), "standing": None if standing is None else standing.to_json()})
         return
     console = stdout()
     line(console, f"{found.name}  {found.digest}")
     line(console, f"serves: {', '.join(found.serves) or 'nowhere'}")
-    if standing is not None:
+    if decision is not None and standing is not None:
+        compared = "nothing" if decision.incumbent_name is None else f"'{decision.incumbent_name}'"
+        line(console, f"decision {short(decision.digest)}: {decision.verdict.value}, {decision.reason}")
+        line(console, f"  compared with {compared}, under policy '{decision.policy_name}' {decision.policy_version}")
         show_thresholds(standing, console)
         _show_standing(console, standing)
+        if not standing.missing and not standing.moves:
+            line(console, f"nothing stands against {standing.place}")
+            line(console, f"  {promotion_command(decision, standing.channel, standing.stage)}")
     rows = [(str(e.position), e.time, e.type, e.actor, _about(e.payload)) for e in found.events]
     console.print(table(None, ("#", "time", "event", "actor", "about"), rows))
 

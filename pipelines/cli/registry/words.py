@@ -40,6 +40,8 @@ def in_words(act: Act) -> list[tuple[str, str]]:
         ]
     if isinstance(act, KeyRevocation):
         said.append(("reason", act.reason))
+    if isinstance(act, (KeyEnrolment, KeyRevocation)):  # by its id, which every command names, not by its digest
+        return [*said, ("key", act.key), ("log", act.log or "a new one")]
     return [*said, *((name, digest) for name, digest in act.subjects.items()), ("log", act.log or "a new one")]
 
 
