@@ -439,6 +439,16 @@ def test_a_policy_is_pinned_and_loosening_it_is_shown(desk: Desk) -> None:
     assert (code, "pinned to this very policy already" in err) == (2, True)
 
 
+def test_sets_that_are_pinned_no_longer_are_told(desk: Desk) -> None:
+    at = ("--key", desk.key("olga"), "-p", str(desk.folder))
+    assert desk.run("pin", "--reason", "agreed", *at)[0] == 0
+    code, out, _ = desk.run("pin", "--no-sets", "--reason", "looser", *at)
+    assert code == 0
+    assert "sets: pinned no longer" in out
+    assert "judge: pinned no longer" in out
+    assert "sets: pinned from now on" in desk.run("pin", "--reason", "again", *at)[1]
+
+
 def test_the_first_pin_needs_a_root_key(desk: Desk) -> None:
     code, _, err = desk.run("pin", "--reason", "mine", "--key", desk.key("max"), "-p", str(desk.folder))
     assert (code, "pinned with a root key, which 'max' does not hold" in err) == (2, True)

@@ -14,6 +14,7 @@ from pipelines.cli.registry.signing import KeyOption, PersonOption, PrepareOptio
 
 if TYPE_CHECKING:
     from gates.policy import Policy
+    from gates.signing.predicates import PolicyPin
     from pipelines.workspace import Workspace
 
 
@@ -63,11 +64,11 @@ def pin(
     )
     workspace.registry.record_policy(found)
     if not as_json:
-        _show_changes(workspace, named, found)
+        _show_changes(workspace, named, found, act)
     signer.finish(act, as_json=as_json)
 
 
-def _show_changes(workspace: Workspace, channel: str, policy: Policy) -> None:
+def _show_changes(workspace: Workspace, channel: str, policy: Policy, pin: PolicyPin) -> None:
     from gates.policy_changes import changes
 
     before = workspace.registry.authority().pinned(channel)
@@ -82,3 +83,7 @@ def _show_changes(workspace: Workspace, channel: str, policy: Policy) -> None:
         console.print(table(f"changes to channel '{channel}'", ("check", "what", "from", "to", "owner", ""), rows))
     else:
         line(console, "the policy says what the one before said")
+    for what, was, now in (("sets", dict(before.pin.sets), dict(pin.sets)), ("judge", before.pin.judge, pin.judge)):
+        if was != now:
+            told = "pinned no longer" if not now else "pinned from now on" if not was else "others than were pinned"
+            line(console, f"{what}: {told}", style=None if not was else "bold red")
