@@ -82,6 +82,19 @@ class Counting:
         self._begun[attempt.lineage, attempt.subject].append((number, frozenset(attempt.sets.values())))
         return problems
 
+    def other_lines(self, lineage: str) -> dict[str, int]:
+        """Lineages of the same channel by how many of their attempts share a set with some attempt of a lineage.
+
+        Lines are declared: whoever declares another one begins to count anew.
+        """
+        channel, names = lineage.partition("/")[0] + "/", frozenset().union(*self._alike.get(lineage, ()))
+        shared = {
+            other: sum(count for theirs, count in alike.items() if not names.isdisjoint(theirs))
+            for other, alike in self._alike.items()
+            if other != lineage and other.startswith(channel)
+        }
+        return {other: count for other, count in sorted(shared.items()) if count}
+
     def has_begun(self, plan: Plan, subject: Digest) -> bool:
         """Whether the attempt that a plan says it is was begun for a subject."""
         wanted = set(plan.set_digests.values())

@@ -79,6 +79,8 @@ def conclude(
     trusted = _vouched(replay, kept, trust) if trust else None
     if trusted is False:
         problems.append("no key that you trust vouches for this log: it may be another, made up as a whole")
+    if not replay.size:
+        notices.append("the log is empty: nothing was ever recorded here")
     if trusted and not any(replay.roots.get(one.size) == one.root for one in kept):
         notices.append("no checkpoint covers this log: whoever holds it may have left out events, pins among them")
     if trusted is None and replay.authority.keys:

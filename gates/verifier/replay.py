@@ -83,6 +83,8 @@ class Move:
     event: Event
     case: Case
     """The facts about it, then."""
+    lineage: str | None
+    """Whose attempt it was; None: its plan cannot be read."""
 
 
 @dataclass
@@ -172,6 +174,7 @@ class Replay:
         """What is to be said after the last event."""
         self.problems += self.stages.undone()
         self.notices += self.stages.overdue(self.now)
+        self.notices += self._other_lines()
         for channel in sorted({channel for channel, _ in self.stages.served}):
             if self.authority.pinned(channel) is None:
                 self.notices.append(f"channel '{channel}' has no pinned policy: any recorded policy moves it")
@@ -265,7 +268,7 @@ class Replay:
         rests = [given.envelope for given in counted(case)]
         if event.payload.get("sanctions", []) != rests:
             self._problem(event, "does not name the signatures and waivers that it rests on")
-        self.moves.append(Move(event, case))
+        self.moves.append(Move(event, case, None if (plan := self._plan(case.decision)) is None else plan.lineage))
 
     def _case(self, event: Event) -> Case:
         from gates.policy import Policy  # brings the metrics with it: a rollback must not wait for those
@@ -310,14 +313,26 @@ class Replay:
             ),
         )
 
+    def _other_lines(self) -> Iterable[str]:
+        """Lines of work on which something was promoted, while other lines put their attempts to the same sets."""
+        for lineage in sorted({move.lineage for move in self.moves if move.lineage is not None}):
+            if others := self._attempts.other_lines(lineage):
+                told = ", ".join(f"{count} on '{other}'" for other, count in others.items())
+                yield f"attempts on the sets of '{lineage}' that it does not count, being of other lines: {told}"
+
     def _is_counted(self, decision: Decision, channel: str) -> bool:
         """Whether the attempt that a decision's plan says it was is counted: never, where the plan cannot be read."""
-        try:
-            plan = self.contents.record(decision.plan_digest or "", Plan)
-        except InputError:
+        plan = self._plan(decision)
+        if plan is None:
             return False
         counted_for = is_counted_attempt(plan, decision, channel)
         return counted_for and self._attempts.has_begun(plan, decision.subject_digest)
+
+    def _plan(self, decision: Decision) -> Plan | None:
+        try:
+            return self.contents.record(decision.plan_digest or "", Plan)
+        except InputError:
+            return None
 
     def planned_at(self, plan: Digest | None) -> int | None:
         """Where a plan was recorded first; None: it was not."""

@@ -86,6 +86,13 @@ def test_verify_tells_that_nothing_was_changed(place: Place) -> None:
     assert place("verify", "--no-verdicts")[1]["verdicts"] == 0
 
 
+def test_verify_tells_that_nothing_was_ever_recorded(place: Place) -> None:
+    """A store's address with a slip in it is a new, empty registry: in order, and not the one that was meant."""
+    code, found = place("verify", "--store", f"sqlite:///{place.folder / 'slip.db'}")
+    assert (code, found["size"]) == (0, 0)
+    assert "the log is empty: nothing was ever recorded here" in found["notices"]
+
+
 def test_verify_tells_what_was_changed(place: Place) -> None:
     Forger(place.engine).execute("UPDATE ledger SET actor = 'nobody' WHERE position = 3")
     code, found = place("verify")

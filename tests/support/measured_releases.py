@@ -93,6 +93,7 @@ class MeasuredReleases:
         *,
         policy: Policy | None = None,
         actor: str = "pipeline",
+        lineage: str = "flagship/main",
         change: Callable[[Measured], Measured] | None = None,
     ) -> MeasuredRelease:
         """Plan, count, run, gate and record.
@@ -103,12 +104,12 @@ class MeasuredReleases:
             outcome: how each prompt is answered.
             policy: another policy.
             actor: who does it.
+            lineage: the line of work.
             change: what is done to evidence and outcomes before they are gated.
         """
         registry, policy = self.registry, policy or self.policy
         candidate = self.make.candidate(name)
         sets, question = {s.name: s.digest for s in SETS}, digest_json(f"{name} under {policy.digest}")
-        lineage = "flagship/main"
         attempt = registry.begin_attempt(lineage, sets, candidate.digest, question, name=name, actor=actor)
         against = None if incumbent is None else incumbent.digest
         plan = plan_of(policy, SETS, incumbent_digest=against, lineage=lineage, attempt=attempt)

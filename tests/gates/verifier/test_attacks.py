@@ -596,6 +596,20 @@ def test_rerun_until_green(line: MeasuredReleases) -> None:
         line.promote(again)
 
 
+def test_attempts_of_a_line_that_was_declared_anew_are_told(line: MeasuredReleases) -> None:
+    """Two fail on one line, the third begins to count on another: no rule is broken, and every verification says it."""
+    for name in ("a", "b"):
+        passed(line, name, outcome=wrong)
+    release = passed(line, "c", lineage="flagship/fresh")
+    line.sign(release)
+    line.promote(release)
+    assert [event.payload["number"] for event in attempts_of(line)] == [1, 2, 1]
+    found = line.registry.verify()
+    assert found.problems == ()
+    told = "attempts on the sets of 'flagship/fresh' that it does not count, being of other lines: 2 on 'flagship/main'"
+    assert told in found.notices
+
+
 # -- the log as a whole --------------------------------------------------------------------------------------
 
 
