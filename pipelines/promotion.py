@@ -97,8 +97,10 @@ def promote(registry: Registry, decision: Decision, before: ChannelState, *, wan
         return Promotion(before, promoted=False, moved=False, warnings=(f"not promoted: {reason}; {advice}",))
     refused = tuple(refusals(registry.case(before.channel, before.stage, decision.digest)))
     if refused:
-        told = () if awaits_signatures(refused) else (f"not promoted: {'; '.join(r.text for r in refused)}",)
-        return Promotion(before, promoted=False, moved=False, warnings=told, refused=refused)
+        told = [] if awaits_signatures(refused) else [f"not promoted: {'; '.join(r.text for r in refused)}"]
+        if any(refusal.ground == "stage" for refusal in refused):
+            told.append(f"a release moves the project's stage, {before.stage}: name the one before it in relgate.yaml")
+        return Promotion(before, promoted=False, moved=False, warnings=tuple(told), refused=refused)
     state = registry.promote(
         before.channel,
         before.stage,

@@ -109,6 +109,14 @@ def test_a_key_that_does_not_submit_is_a_warning(
     assert [why in warning for warning in result.warnings if "not signed as submitter" in warning] == [True]
 
 
+def test_a_release_to_a_stage_that_comes_after_another_says_where_to_begin(line: RouterLine, people: People) -> None:
+    rules = RULES.replace("{ml-owner: 1}}}", "{ml-owner: 1}, after: canary}}")
+    (line.directory / "router-policy.yaml").write_text(POLICY + rules)
+    result = line.release(line.router("first"), scored())
+    assert (result.exit_code, result.promoted) == (1, False)
+    assert "moves the project's stage, production" in result.warnings[-1]
+
+
 def test_another_policy_than_the_pinned_one_moves_nothing(line: RouterLine, people: People) -> None:
     place = line.place()
     first = line.release(line.router("first"), scored(), promote=False)
