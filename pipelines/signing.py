@@ -200,8 +200,10 @@ def prepare_waiver(
         raise InputError(f"no waiver lifts why this decision did not pass: {'; '.join(decision.refusals)}")
     _require_outsider(case, person, "waive a check of")
     if not case.policy.may_waive(named, person):
-        owner = named.owner or ("safety-reviewer" if named.is_safety else "ml-owner")
-        raise InputError(f"'{person}' does not own check '{named.id}'", do=f"let its owner sign: {owner}")
+        people = sorted({one for holders in rules.roles.values() for one in holders})
+        owners = [one for one in people if case.policy.may_waive(named, one)]
+        told = ", ".join(owners) or "nobody holds the role: name people in the policy"
+        raise InputError(f"'{person}' does not own check '{named.id}'", do=f"let one of its owners sign: {told}")
     for what, said in (("reason", reason), ("scope", scope), ("control", control)):
         if not said.strip():
             raise InputError(f"a waiver needs a {what}", do=f'add --{what} "..."')

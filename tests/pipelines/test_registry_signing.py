@@ -313,6 +313,7 @@ def test_a_blocked_version_moves_by_a_waiver(desk: Desk) -> None:
         ({"--check": "violations"}, "may not be waived by anybody"),
         ({"--check": "nothing"}, "'nothing' is no check of decision"),
         ({"--key": "sara"}, "'sara' does not own check 'floor'"),
+        ({"--key": "sara"}, "let one of its owners sign: max, mia"),
         ({"--reason": " "}, "a waiver needs a reason"),
         ({"--scope": ""}, "a waiver needs a scope"),
         ({"--control": ""}, "a waiver needs a control"),

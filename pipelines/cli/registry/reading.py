@@ -88,6 +88,8 @@ def show(
     console = stdout()
     line(console, f"{found.name}  {found.digest}")
     line(console, f"serves: {', '.join(found.serves) or 'nowhere'}")
+    if decision is None:
+        line(console, "no decision about it is recorded")
     if decision is not None and standing is not None:
         compared = "nothing" if decision.incumbent_name is None else f"'{decision.incumbent_name}'"
         line(console, f"decision {short(decision.digest)}: {decision.verdict.value}, {decision.reason}")
