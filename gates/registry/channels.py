@@ -147,8 +147,8 @@ def case_of_move(
 
 
 _ADVICE: dict[Ground, str] = {
-    "decision": "see relgate report; gate it against what is served now, and promote with that decision",
-    "policy": "gate the evidence under the pinned policy, or let the channel's owner pin another",
+    "decision": "see relgate report; release (or gate) it against what is served now, and promote with that decision",
+    "policy": "release it under the pinned policy (a plan is for one policy), or let an owner pin another",
     "evidence": "evaluate it again",
     "stage": "promote it to that stage first",
     "signatures": "let them sign: relgate registry sign VERSION --role ROLE --key KEY",
@@ -178,7 +178,7 @@ def rollback(connection: Connection, state: ChannelState, digest: Digest, *, act
         raise InputError(
             f"'{approved[digest]}' may not come back: {problem}",
             where=state.where,
-            do="go further back, or gate it again and let it be approved anew",
+            do="go further back, or release it again and let it be approved anew",
         )
     _move_pointer(connection, state, digest)
     ledger.append(connection, "rolled_back", actor, _payload(state, digest, approved[digest], reason))

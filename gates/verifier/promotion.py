@@ -189,7 +189,7 @@ def _about_decision(case: Case) -> Iterable[Refusal]:
         yield Refusal(
             "decision",
             f"{which} compared '{case.name}' with {compared}, "
-            "which is not what is served now: gate it against the version that is served now",
+            "which is not what is served now: compare it with the version that is served now",
         )
     if absent := sorted(case.policy.by_id.keys() - {check.check for check in decision.checks}):
         yield Refusal("decision", f"{which} leaves out checks of its policy: {', '.join(absent)}")
@@ -220,7 +220,7 @@ def _about_policy(case: Case) -> Iterable[Refusal]:
         yield Refusal(
             "policy",
             f"channel '{case.channel}' moves under the pinned policy {short(case.pin.pin.policy)}, decision "
-            f"{short(case.decision.digest)} was made under {short(case.decision.policy_digest)}: gate it again",
+            f"{short(case.decision.digest)} was made under {short(case.decision.policy_digest)}: release it again",
         )
 
 
