@@ -5,7 +5,25 @@ They are made by :mod:`gates.registry.migrations`, never from here: a change her
 
 from __future__ import annotations
 
-from sqlalchemy import Column, Index, Integer, LargeBinary, MetaData, Table, Text
+from collections.abc import Callable
+from typing import Any
+
+from sqlalchemy import Column, Dialect, Index, Integer, LargeBinary, MetaData, Table, Text
+
+
+class Bytes(LargeBinary):
+    """Bytes, whatever a cell holds: SQLite keeps what was written by hand, and verification must be able to read it."""
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], Any] | None:
+        """How a cell is read: text and numbers as the bytes of their text, which are not what belongs there."""
+        if dialect.name != "sqlite":
+            return super().result_processor(dialect, coltype)  # type: ignore[no-any-return,no-untyped-call]
+        return _as_bytes
+
+
+def _as_bytes(cell: Any) -> bytes | None:
+    return cell if cell is None or isinstance(cell, bytes) else str(cell).encode(errors="surrogatepass")
+
 
 METADATA = MetaData()
 
@@ -15,7 +33,7 @@ BLOBS = Table(
     Column("digest", Text, primary_key=True),
     Column("media_type", Text, nullable=False),
     Column("size", Integer, nullable=False),
-    Column("data", LargeBinary, nullable=False),
+    Column("data", Bytes, nullable=False),
 )
 """Contents by digest."""
 
@@ -27,7 +45,7 @@ LEDGER = Table(
     Column("type", Text, nullable=False),
     Column("actor", Text, nullable=False),
     Column("payload", Text, nullable=False),
-    Column("leaf_hash", LargeBinary, nullable=False),
+    Column("leaf_hash", Bytes, nullable=False),
 )
 """Events in the order in which they happened, from 0."""
 
@@ -36,7 +54,7 @@ LEDGER_NODES = Table(
     METADATA,
     Column("level", Integer, primary_key=True, autoincrement=False),
     Column("node", Integer, primary_key=True, autoincrement=False),
-    Column("hash", LargeBinary, nullable=False),
+    Column("hash", Bytes, nullable=False),
 )
 """Hashes of the complete subtrees of level 1 and up: what proofs are read from."""
 
@@ -54,7 +72,7 @@ LEDGER_HEAD = Table(
     METADATA,
     Column("id", Integer, primary_key=True, autoincrement=False),
     Column("size", Integer, nullable=False),
-    Column("frontier", LargeBinary, nullable=False),
+    Column("frontier", Bytes, nullable=False),
 )
 """One row: size of the log and its frontier. Writers queue on this row."""
 
@@ -65,7 +83,7 @@ CHECKPOINTS = Table(
     Column("size", Integer, nullable=False),
     Column("root", Text, nullable=False),
     Column("time", Text, nullable=False),
-    Column("envelope", LargeBinary, nullable=False),
+    Column("envelope", Bytes, nullable=False),
 )
 """Signed checkpoints by the digest of their envelope, with what they say: size, root and time of the log."""
 

@@ -126,18 +126,18 @@ def _derived_problems(
 ) -> Iterator[str]:
     stored = {(row.level, row.node): bytes(row.hash) for row in connection.execute(select(LEDGER_NODES))}
     if stored != nodes:
-        wrong = sorted(c for c in stored.keys() | nodes.keys() if stored.get(c) != nodes.get(c))
+        wrong = sorted((c for c in stored.keys() | nodes.keys() if stored.get(c) != nodes.get(c)), key=str)
         yield f"{len(wrong)} stored hashes of the log do not fit its events, the first at {wrong[0]}"
     indexed = {(row.field, row.value, row.position) for row in connection.execute(select(LEDGER_TERMS))}
     if indexed != terms:
-        wrong_terms = sorted(indexed ^ terms)
+        wrong_terms = sorted(indexed ^ terms, key=str)
         yield f"{len(wrong_terms)} entries of the log's index do not fit its events, the first is {wrong_terms[0]}"
 
 
 def _pointer_problems(connection: Connection, replay: Replay) -> Iterator[str]:
     stored = {(row.channel, row.stage): (row.digest, row.generation) for row in connection.execute(select(CHANNELS))}
     told = {place: (served.digest, served.generation) for place, served in replay.stages.served.items()}
-    for place in sorted(stored.keys() | told.keys()):
+    for place in sorted(stored.keys() | told.keys(), key=str):
         if stored.get(place) != told.get(place):
             yield (
                 f"channel {place[0]}/{place[1]} serves {_pointer(stored.get(place))}, "
@@ -155,4 +155,4 @@ def _blob_problems(connection: Connection, replay: Replay) -> Iterator[str]:
 
 
 def _pointer(pointer: tuple[Digest | None, int] | None) -> str:
-    return "nothing" if pointer is None else f"{short(pointer[0] or '')} at generation {pointer[1]}"
+    return "nothing" if pointer is None else f"{short(str(pointer[0] or ''))} at generation {pointer[1]}"

@@ -23,7 +23,7 @@ from gates.verifier.contents import Contents
 from gates.verifier.events import EVENT_TYPES, Checkpoint, Event
 from gates.verifier.promotion import Case, counted, involved, is_counted_attempt, overtaken_by, refusals
 from gates.verifier.shapes import misshapen
-from gates.verifier.stages import PRODUCTION, Stages
+from gates.verifier.stages import CHANNELS, PRODUCTION, STAGES, Stages
 from golden_sets.digests import Digest, short
 from golden_sets.errors import InputError
 
@@ -241,6 +241,8 @@ class Replay:
         payload = event.payload
         channel, subject = payload["channel"], payload["subject"]
         self._problems(event, self.stages.follows(event))
+        if channel not in CHANNELS or payload["stage"] not in STAGES:
+            self._problem(event, "moves a channel or stage that there is not")
         registered, named = self._facts["registered", subject], self._facts["named", subject]
         if not registered or (registered[0].payload["kind"] == "router") != (channel == "router"):
             self._problem(event, f"moves {short(subject)}, which is not registered for channel '{channel}'")

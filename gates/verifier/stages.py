@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import get_args
 
-from gates.signing.predicates import Waiver
+from gates.promotion_rules import Stage
+from gates.signing.predicates import Channel, Waiver
 from gates.verifier.authority import Authority, Given
 from gates.verifier.events import Event
 from gates.verifier.promotion import return_problem
@@ -15,6 +17,8 @@ from golden_sets.digests import Digest
 Place = tuple[str, str]
 """Channel and stage."""
 
+CHANNELS: tuple[str, ...] = get_args(Channel)
+STAGES: tuple[str, ...] = get_args(Stage)
 PRODUCTION = "production"
 
 

@@ -132,6 +132,42 @@ def test_what_is_done_without_triggers_is_found(
     assert any("trigger" in problem for problem in problems)
 
 
+@pytest.mark.parametrize(
+    ("statement", "found"),
+    [
+        ("UPDATE ledger SET leaf_hash = 'text' WHERE position = 2", "event 2 was changed"),
+        ("UPDATE ledger SET payload = X'ff00' WHERE position = 2", "event 2 does not hold readable JSON"),
+        ("UPDATE ledger SET leaf_hash = 5, type = X'00' WHERE position = 2", "event 2 does not hold readable JSON"),
+        ("UPDATE ledger_nodes SET hash = 'text', level = 'one' WHERE level = 1", "stored hashes of the log do not fit"),
+        (
+            "UPDATE ledger_terms SET value = X'00' WHERE position = 0 AND field = 'subject'",
+            "entries of the log's index do not fit",
+        ),
+        ("UPDATE ledger_head SET frontier = 'text'", "the head of the log does not fit"),
+        ("UPDATE ledger_head SET size = 'many'", "its head says many"),
+        ("UPDATE channels SET digest = X'00', generation = 'x'", "at generation x, the log says"),
+        (
+            "INSERT INTO channels (channel, stage, digest, generation) VALUES (X'00', 5, 7, 8)",
+            "serves 7 at generation 8",
+        ),
+        ("UPDATE blobs SET data = 'text', size = 'x'", "were changed"),
+        (
+            "INSERT INTO checkpoints (digest, size, root, time, envelope) VALUES ('d', 'x', X'00', 'now', 'text')",
+            "the recorded checkpoint of now: is no DSSE envelope",
+        ),
+    ],
+)
+def test_cells_of_another_kind_are_found_and_stop_nothing(
+    registry: Registry, engine: Engine, digest: str, statement: str, found: str
+) -> None:
+    """SQLite keeps in a column what is written to it, of whatever type."""
+    if engine.dialect.name != "sqlite":
+        pytest.skip("PostgreSQL refuses it by the column's type")
+    drop_triggers(engine)
+    execute(engine, statement)
+    assert any(found in problem for problem in registry.verify().problems), registry.verify().problems
+
+
 def test_swapped_contents_are_found_and_never_handed_out(
     registry: Registry, engine: Engine, digest: str, make: Maker
 ) -> None:

@@ -188,6 +188,17 @@ def test_a_model_in_the_channel_of_routers(line: MeasuredReleases, forger: Forge
     assert "which is not registered for channel 'router'" in problems(line)
 
 
+@pytest.mark.parametrize("place", [{"channel": "Flagship"}, {"channel": "flagship "}, {"stage": "production "}])
+def test_a_move_of_a_channel_that_only_looks_like_one(
+    line: MeasuredReleases, forger: Forger, place: dict[str, str]
+) -> None:
+    """No pin holds there, and a gateway or a reader may take it for the other."""
+    release = passed(line, "bad", outcome=wrong)
+    seed = {"decision": None, "seed": True, "previous": None, "generation": 1, **place}
+    forger.append("promoted", move_of(line, release, **seed))
+    assert "moves a channel or stage that there is not" in problems(line)
+
+
 def test_a_rollback_under_the_name_of_another_version(line: MeasuredReleases, forger: Forger) -> None:
     release = passed(line)
     line.sign(release)
