@@ -124,7 +124,8 @@ def key_behind(authority: Authority, reference: str) -> Enrolled:
     found = [key for known, key in authority.keys.items() if _BEGINNING.fullmatch(id_) and known.startswith(id_)]
     if len(found) != 1:
         what = "no key is" if not found else f"{len(found)} keys are"
-        raise InputError(f"{what} enrolled under '{reference}'", do=_SEE)
+        named = "name it by six digits or more of its id, or by its .pub file; relgate registry key list tells them"
+        raise InputError(f"{what} enrolled under '{reference}'", do=named)
     return found[0]
 
 

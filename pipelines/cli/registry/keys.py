@@ -11,11 +11,10 @@ from golden_sets.errors import InputError
 from pipelines.cli.options import ProjectOption, StoreOption
 from pipelines.cli.output import Json, emit, line, stdout, table
 from pipelines.cli.registry.common import open_workspace
-from pipelines.cli.registry.signing import KeyOption, read_envelope, write_envelope
+from pipelines.cli.registry.signing import KeyOption, read_envelope, required_key, write_envelope
 
 if TYPE_CHECKING:
     from gates.registry import Event, Registry
-    from gates.signing.keys import SigningKey
     from gates.verifier.authority import Enrolled
 
 app = typer.Typer(help="Keys: make, enrol, rotate, revoke and list them.", no_args_is_help=True)
@@ -169,7 +168,7 @@ def revoke(
 
     registry = open_workspace(project, store).registry
     found = key_behind(registry.authority(), which)
-    event = revoke_key(registry, found, _loaded(key), reason=reason)
+    event = revoke_key(registry, found, required_key(key), reason=reason)
     _told(registry, event, as_json=as_json, warnings=consequences(registry.authority(), found.key.id))
 
 
@@ -221,11 +220,3 @@ def _as_json(key: Enrolled) -> dict[str, Any]:
         "revoked": key.revoked,
         "signs": key.signs,
     }
-
-
-def _loaded(key: Path | None) -> SigningKey:
-    from gates.signing.keys import SigningKey
-
-    if key is None:
-        raise InputError("which key signs?", do="add --key FILE, or set RELGATE_KEY")
-    return SigningKey.load(key)

@@ -72,7 +72,7 @@ def sign(
     from pipelines.signing import SUBMITTER, decision_behind, hours, prepare_approval, prepare_submission
 
     if file is not None:
-        _sign_file(file, _required(key), output, as_json=as_json)
+        _sign_file(file, required_key(key), output, as_json=as_json)
         return
     if what is None or role is None:
         raise InputError("what is signed, and in which role?", do="sign VERSION --role ROLE --key KEY")
@@ -199,7 +199,7 @@ class Signer:
             if person is None:
                 raise InputError("who is to sign what is prepared?", do="add --person NAME")
             return cls(workspace, person, None, prepare)
-        loaded = _required(key)
+        loaded = required_key(key)
         return cls(workspace, person_of(workspace.registry, loaded), loaded, None)
 
     def finish(self, act: Act, *, as_json: bool, missing: tuple[str, str, str] | None = None) -> None:
@@ -313,7 +313,12 @@ def _sign_file(file: Path, key: SigningKey, output: Path | None, *, as_json: boo
     line(stdout(), f"  where the registry is: relgate registry record {output}")
 
 
-def _required(key: Path | None) -> SigningKey:
+def required_key(key: Path | None) -> SigningKey:
+    """The key that signs.
+
+    Raises:
+        InputError: none is named, or it cannot be read.
+    """
     from gates.signing.keys import SigningKey
 
     if key is None:
