@@ -121,7 +121,13 @@ def _make_parent(address: URL, url: str) -> None:
         ) from error
 
 
+def _text(cell: bytes) -> str:
+    """A text as SQLite holds it: bytes that are no UTF-8 somebody put there by hand; they must be seen, not fatal."""
+    return cell.decode(errors="backslashreplace")
+
+
 def _prepare_sqlite(connection: Any, _record: object) -> None:
+    connection.text_factory = _text
     cursor = connection.cursor()
     try:
         cursor.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_S * 1000}")

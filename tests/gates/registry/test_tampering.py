@@ -137,6 +137,11 @@ def test_what_is_done_without_triggers_is_found(
     [
         ("UPDATE ledger SET leaf_hash = 'text' WHERE position = 2", "event 2 was changed"),
         ("UPDATE ledger SET payload = X'ff00' WHERE position = 2", "event 2 does not hold readable JSON"),
+        (
+            "UPDATE ledger SET payload = CAST(X'ff00ff' AS TEXT) WHERE position = 2",
+            "event 2 does not hold readable JSON",
+        ),
+        ("UPDATE ledger SET actor = CAST(X'ff' AS TEXT) WHERE position = 2", "event 2 was changed"),
         ("UPDATE ledger SET leaf_hash = 5, type = X'00' WHERE position = 2", "event 2 does not hold readable JSON"),
         ("UPDATE ledger_nodes SET hash = 'text', level = 'one' WHERE level = 1", "stored hashes of the log do not fit"),
         (
