@@ -198,7 +198,7 @@ def test_exposure_counts_the_subjects_that_a_set_has_measured(registry: Registry
         ({"number": 1}, "counts attempt 1, it is attempt 2"),
         ({"number": 7}, "counts attempt 7, it is attempt 2"),
         ({"subject": named("v2"), "number": 2}, "counts an attempt that was counted before"),
-        ({"number": None}, "counts attempt None"),
+        ({"number": None}, "has no number that could be one"),
     ],
 )
 def test_an_attempt_counted_wrongly_is_found(
@@ -213,6 +213,7 @@ def test_an_attempt_counted_wrongly_is_found(
 
 
 def test_an_attempt_without_its_sets_is_found(registry: Registry, engine: Engine) -> None:
+    payload = {"lineage": LINEAGE, "subject": named("v2"), "question": named("question"), "number": 1}
     with writing(engine) as connection:
-        ledger.append(connection, "attempted", "mallory", {"lineage": LINEAGE, "subject": named("v2"), "number": 1})
+        ledger.append(connection, "attempted", "mallory", payload)
     assert any("lacks 'sets'" in problem for problem in registry.verify().problems)
