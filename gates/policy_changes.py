@@ -9,6 +9,8 @@ from typing import Any
 
 from gates.policy import Check, Policy
 from gates.promotion_rules import PromotionRules, StageRules
+from gates.signing.predicates import PolicyPin
+from golden_sets.digests import Digest, short
 
 _ABSENT = "none"
 
@@ -42,6 +44,25 @@ def changes(old: Policy, new: Policy) -> tuple[PolicyChange, ...]:
     Name, version and description say nothing about verdicts and are left out.
     """
     return (*_check_changes(old, new), *_whole_changes(old, new), *_promotion_changes(old.promotion, new.promotion))
+
+
+def pin_changes(old: PolicyPin, new: PolicyPin) -> tuple[PolicyChange, ...]:
+    """What evidence must rest on from one pin of a channel to the next: its sets and its judge.
+
+    What is pinned no longer is loosened, what is pinned from now on is tightened; another one is neither.
+    """
+    named = {f"pinned set {name}": (old.sets.get(name), new.sets.get(name)) for name in {**old.sets, **new.sets}}
+    both = {**named, "pinned judge": (old.judge, new.judge)}
+    owners = ", ".join(new.owners)
+    return tuple(
+        PolicyChange(None, field, _pinned(was), _pinned(now), owners, None if was and now else was is not None)
+        for field, (was, now) in both.items()
+        if was != now
+    )
+
+
+def _pinned(digest: Digest | None) -> str:
+    return "not pinned" if digest is None else short(digest)
 
 
 # -- directions ----------------------------------------------------------------------------------------------

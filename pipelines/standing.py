@@ -9,7 +9,7 @@ from evalharness.evidence import Evidence
 from evalharness.plan import Plan
 from gates.decision import Decision
 from gates.policy import Policy
-from gates.policy_changes import changes
+from gates.policy_changes import PolicyChange, changes, pin_changes
 from gates.registry import Registry
 from gates.registry.channels import CHANNEL_NAMES, PRODUCTION, ROUTERS
 from gates.registry.standing import DecisionStanding
@@ -207,16 +207,19 @@ def _thresholds(registry: Registry, found: DecisionStanding, policy: Policy) -> 
         told.add(digest)
         what = f"under which '{found.incumbents.name}' was promoted"
         yield _since(registry.policy(digest), what, policy)
-    pins = [pin.pin.policy for pin in found.pins]
-    again = pins[::-1].index(policy.digest) if policy.digest in pins else None
-    before = pins if again is None else pins[: len(pins) - 1 - again]
-    if before and before[-1] not in told:
-        yield _since(registry.policy(before[-1]), "that the channel was pinned to before", policy)
+    mine = [i for i, pinned in enumerate(found.pins) if pinned.pin.policy == policy.digest]
+    before = found.pins[: mine[-1] if mine else len(found.pins)]
+    if not before:
+        return
+    repinned = pin_changes(before[-1].pin, found.pins[mine[-1]].pin) if mine else ()
+    old = registry.policy(before[-1].pin.policy)
+    if old.digest not in told or repinned:
+        yield _since(old, "that the channel was pinned to before", policy, repinned)
 
 
-def _since(old: Policy, what: str, new: Policy) -> ThresholdsSince:
+def _since(old: Policy, what: str, new: Policy, repinned: tuple[PolicyChange, ...] = ()) -> ThresholdsSince:
     return ThresholdsSince(
         since=f"policy {old.name} version {old.version} ({short(old.digest)}), {what}",
         policy=old.digest,
-        changes=changes(old, new),
+        changes=(*changes(old, new), *repinned),
     )

@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 
 from gates.policy import Check, Policy
-from gates.policy_changes import PolicyChange, changes
+from gates.policy_changes import PolicyChange, changes, pin_changes
 from gates.promotion_rules import PromotionRules, Role, Stage, StageRules
+from gates.signing.predicates import PolicyPin
+from golden_sets.digests import digest_bytes
 
 FLOOR = Check(id="floor", metric="pass_rate", test="floor", threshold=0.8, each=("tier",))
 VIOLATIONS = Check(id="violations", metric="violation_rate", test="ceiling", threshold=0.02, waivable=False)
@@ -164,3 +166,24 @@ def test_naming_people_for_the_first_time_loosens_nothing() -> None:
 
 def test_the_same_people_in_another_order_are_no_change() -> None:
     assert changes(rules(), rules(people={"ml-owner": ("max", "mia")})) == ()
+
+
+def pin(**fields: Any) -> PolicyPin:
+    said = {"log": None, "person": "rita", "nonce": "0" * 32, "channel": "flagship", "policy": digest_bytes(b"policy")}
+    return PolicyPin(**{**said, "previous": None, "owners": ("rita", "max"), "reason": "agreed", **fields})
+
+
+def test_what_evidence_must_rest_on_is_told_from_pin_to_pin() -> None:
+    one, other = digest_bytes(b"one"), digest_bytes(b"other")
+    before = pin(sets={"golden": one, "attacks": one, "same": one}, judge=one)
+    after = pin(sets={"golden": other, "same": one, "new": one})
+    assert [
+        (c.field, c.before == "not pinned", c.after == "not pinned", c.loosened) for c in pin_changes(before, after)
+    ] == [
+        ("pinned set golden", False, False, None),
+        ("pinned set attacks", False, True, True),
+        ("pinned set new", True, False, False),
+        ("pinned judge", False, True, True),
+    ]
+    assert {change.owner for change in told} == {"rita, max"}
+    assert pin_changes(before, before) == ()

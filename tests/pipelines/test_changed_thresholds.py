@@ -103,3 +103,18 @@ def test_the_report_of_a_recorded_decision_tells_where_it_stands(gating: Gating)
     assert (standing["channel"], standing["stage"]) == ("flagship", "production")
     assert any("pinned policy" in text for text in standing["missing"])
     assert standing["pinned"].startswith("Channel flagship is pinned to policy p version 95")
+
+
+def test_sets_that_are_pinned_no_longer_are_listed_with_the_policy_pinned_before(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    gating = Gating(tmp_path, capsys)
+    engine = open_database(gating.store)
+    people, policy = People(Registry(engine)), load_policy(gating.policy(0.8)).policy
+    people.pin(policy, sets={"golden": policy.digest})
+    people.pin(policy)
+    engine.dispose()
+    told = " ".join(gating.gate(0.8).split())
+    assert "pinned set golden" in told
+    assert "-> not pinned" in told
+    assert "LOOSENED" in told

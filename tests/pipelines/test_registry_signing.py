@@ -445,9 +445,13 @@ def test_sets_that_are_pinned_no_longer_are_told(desk: Desk) -> None:
     assert desk.run("pin", "--reason", "agreed", *at)[0] == 0
     code, out, _ = desk.run("pin", "--no-sets", "--reason", "looser", *at)
     assert code == 0
-    assert "sets: pinned no longer" in out
-    assert "judge: pinned no longer" in out
-    assert "sets: pinned from now on" in desk.run("pin", "--reason", "again", *at)[1]
+    for what in ("pinned set golden", "pinned set attacks", "pinned judge"):
+        (told,) = [line for line in out.splitlines() if what in line]
+        assert "not pinned" in told
+        assert "loosened" in told
+    again = desk.run("pin", "--reason", "again", *at)[1]
+    assert "pinned judge" in again
+    assert "loosened" not in again
 
 
 def test_the_first_pin_needs_a_root_key(desk: Desk) -> None:

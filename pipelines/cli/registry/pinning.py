@@ -69,21 +69,17 @@ def pin(
 
 
 def _show_changes(workspace: Workspace, channel: str, policy: Policy, pin: PolicyPin) -> None:
-    from gates.policy_changes import changes
+    from gates.policy_changes import changes, pin_changes
 
     before = workspace.registry.authority().pinned(channel)
     if before is None:
         return
     rows = [
         (one.check or "", one.field, one.before, one.after, one.owner or "", "loosened" if one.loosened else "")
-        for one in changes(workspace.registry.policy(before.pin.policy), policy)
+        for one in (*changes(workspace.registry.policy(before.pin.policy), policy), *pin_changes(before.pin, pin))
     ]
     console = stdout()
     if rows:
         console.print(table(f"changes to channel '{channel}'", ("check", "what", "from", "to", "owner", ""), rows))
     else:
         line(console, "the policy says what the one before said")
-    for what, was, now in (("sets", dict(before.pin.sets), dict(pin.sets)), ("judge", before.pin.judge, pin.judge)):
-        if was != now:
-            told = "pinned no longer" if not now else "pinned from now on" if not was else "others than were pinned"
-            line(console, f"{what}: {told}", style=None if not was else "bold red")
