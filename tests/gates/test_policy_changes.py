@@ -177,9 +177,8 @@ def test_what_evidence_must_rest_on_is_told_from_pin_to_pin() -> None:
     one, other = digest_bytes(b"one"), digest_bytes(b"other")
     before = pin(sets={"golden": one, "attacks": one, "same": one}, judge=one)
     after = pin(sets={"golden": other, "same": one, "new": one})
-    assert [
-        (c.field, c.before == "not pinned", c.after == "not pinned", c.loosened) for c in pin_changes(before, after)
-    ] == [
+    told = pin_changes(before, after)
+    assert [(c.field, c.before == "not pinned", c.after == "not pinned", c.loosened) for c in told] == [
         ("pinned set golden", False, False, None),
         ("pinned set attacks", False, True, True),
         ("pinned set new", True, False, False),
