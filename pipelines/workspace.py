@@ -9,6 +9,7 @@ from evalharness.database import open_database
 from evalharness.evidence import Evidence
 from evalharness.samples import SampleStore
 from gates.registry import ChannelState, Registry
+from gates.registry.channels import PRODUCTION
 from golden_sets.digests import Digest
 from golden_sets.errors import InputError
 from pipelines.project import Project
@@ -38,7 +39,7 @@ class Workspace:
         return self.registry.channel(self.project.file.channel, self.project.file.stage)
 
     def incumbent(self, name: str | None) -> Candidate | None:
-        """The incumbent as something that can be served: by name, else what the channel holds.
+        """The incumbent as something that can be served: by name, else what the stage serves, or production if nothing.
 
         Candidate files that cannot be read are passed over; they are named if nothing else fits.
 
@@ -48,6 +49,8 @@ class Workspace:
         if name is not None:
             return self.project.candidate(name)
         state = self.current()
+        if state.digest is None:
+            state = self.registry.channel(state.channel, PRODUCTION)
         if state.digest is None:
             return None
         broken = []

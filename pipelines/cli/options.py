@@ -21,7 +21,7 @@ StoreOption = Annotated[
 IncumbentOption = Annotated[
     str | None,
     typer.Option(
-        "--incumbent", help="Candidate to compare with; default: what the channel serves.", show_default=False
+        "--incumbent", help="Candidate to compare with; default: what the stage serves, else production.", show_default=False
     ),
 ]
 LooksOption = Annotated[
