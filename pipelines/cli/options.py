@@ -21,7 +21,9 @@ StoreOption = Annotated[
 IncumbentOption = Annotated[
     str | None,
     typer.Option(
-        "--incumbent", help="Candidate to compare with; default: what the stage serves, else production.", show_default=False
+        "--incumbent",
+        help="Candidate to compare with; default: what the stage serves, else production.",
+        show_default=False,
     ),
 ]
 LooksOption = Annotated[
