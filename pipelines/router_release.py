@@ -68,12 +68,10 @@ def incumbent_of(place: RouterPlace, named: str | None) -> NamedRouter:
         return default
     if named is not None:
         return NamedRouter(Path(named).resolve().name, Router.load(named))
-    for stage in dict.fromkeys((place.stage, PRODUCTION)):
-        state = place.registry.channel(CHANNEL, stage)
-        if state.digest is not None:
-            router = place.archive.load(state.digest, state.name)
-            return NamedRouter(state.name or ALWAYS_FLAGSHIP, router)
-    return default
+    state = place.registry.incumbent(CHANNEL, place.stage)
+    if state.digest is None:
+        return default
+    return NamedRouter(state.name or ALWAYS_FLAGSHIP, place.archive.load(state.digest, state.name))
 
 
 def release_router(
@@ -229,7 +227,7 @@ def register(registry: Registry, named: NamedRouter) -> None:
 def _seeded(place: RouterPlace, incumbent: NamedRouter) -> ChannelState:
     """The stage, beginning with the router that sends everything to the flagship: that is what was served before."""
     state = place.current()
-    empty = state.digest is None and place.registry.channel(CHANNEL, PRODUCTION).digest is None
+    empty = place.registry.incumbent(CHANNEL, place.stage).digest is None
     if not empty or incumbent.digest != always_flagship().digest:
         return state
     register(place.registry, incumbent)

@@ -9,7 +9,6 @@ from evalharness.database import open_database
 from evalharness.evidence import Evidence
 from evalharness.samples import SampleStore
 from gates.registry import ChannelState, Registry
-from gates.registry.channels import PRODUCTION
 from golden_sets.digests import Digest
 from golden_sets.errors import InputError
 from pipelines.project import Project
@@ -48,9 +47,7 @@ class Workspace:
         """
         if name is not None:
             return self.project.candidate(name)
-        state = self.current()
-        if state.digest is None:
-            state = self.registry.channel(state.channel, PRODUCTION)
+        state = self.registry.incumbent(self.project.file.channel, self.project.file.stage)
         if state.digest is None:
             return None
         broken = []

@@ -60,6 +60,16 @@ class RegistryReader:
         with reading(self._engine) as connection:
             return channels.read_channel(connection, channel, stage)
 
+    def incumbent(self, channel: str, stage: str) -> ChannelState:
+        """What a version for a stage is compared with: what the stage serves, or production where it serves nothing.
+
+        Raises:
+            InputError: an unknown channel or stage.
+        """
+        with reading(self._engine) as connection:
+            state = channels.read_channel(connection, channel, stage)
+            return state if state.digest else channels.read_channel(connection, channel, channels.PRODUCTION)
+
     def channels(self) -> list[ChannelState]:
         """Every stage that ever served something."""
         with reading(self._engine) as connection:
