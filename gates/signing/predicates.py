@@ -8,6 +8,7 @@ envelope's digest beside them: verification demands that the two agree.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any, ClassVar, Literal
@@ -80,9 +81,9 @@ class Act(Record):
         return NAMESPACE + cls.kind
 
     @property
+    @abstractmethod
     def subjects(self) -> dict[str, Digest]:
         """The contents it is about, by name: the statement's subjects."""
-        raise NotImplementedError
 
 
 class KeyEnrolment(Act):
