@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
@@ -12,11 +11,12 @@ from evalharness.plan import Plan
 from gates.decision import Decision
 from gates.registry import attempts, ledger
 from gates.registry.blobs import get_blob, put_blob, read_record
-from gates.registry.history import Move, last_promotion, last_withdrawal, moves
+from gates.registry.history import Move, last_promotion, moves, taken_back
 from gates.signing.envelopes import ENVELOPE_MEDIA_TYPE, open_envelope
-from gates.signing.predicates import PolicyPin, Waiver
-from gates.verifier.authority import ACT_EVENTS, Authority, Given, act_of, payload_of
+from gates.signing.predicates import PolicyPin
+from gates.verifier.authority import ACT_EVENTS, Authority, act_of, payload_of
 from gates.verifier.events import Event
+from gates.verifier.footing import Footing
 from gates.verifier.promotion import Case, involved, is_counted_attempt, overtaken_by
 from golden_sets.digests import Digest, short
 from golden_sets.errors import InfrastructureError, InputError
@@ -136,33 +136,11 @@ def case_of(
     )
 
 
-@dataclass(frozen=True)
-class Footing:
-    """What was signed for a promotion, as it stands now."""
-
-    given: tuple[Given, ...]
-    """The submission, approvals and waivers that it rests on."""
-    revoked: bool
-    """Whether the key of one of them was revoked since."""
-
-    @property
-    def waivers(self) -> list[Given]:
-        """The waivers."""
-        return [one for one in self.given if isinstance(one.act, Waiver)]
-
-    @property
-    def expiries(self) -> list[str]:
-        """When the waivers expire."""
-        return [one.act.expires for one in self.given if isinstance(one.act, Waiver)]
-
-
 def footing_of(connection: Connection, move: Move) -> Footing:
     """What was signed for a promotion."""
     if move.decision is None or not move.sanctions:
-        return Footing((), revoked=False)
-    authority = load_authority(connection, decision=move.decision)
-    rests = tuple(one for one in authority.given.get(move.decision, []) if one.envelope in move.sanctions)
-    return Footing(rests, revoked=not all(map(authority.counts, rests)))
+        return Footing()
+    return Footing.of(load_authority(connection, decision=move.decision), move.decision, move.sanctions)
 
 
 def _reached_stages(connection: Connection, channel: str, subject: Digest, now: str) -> frozenset[str]:
@@ -177,10 +155,7 @@ def _reached_stages(connection: Connection, channel: str, subject: Digest, now: 
 
 
 def _stands(connection: Connection, history: tuple[Move, ...], subject: Digest, now: str) -> bool:
-    promoted, withdrawn = last_promotion(history, subject), last_withdrawal(history, subject)
-    if promoted is None or promoted.decision is None:
+    promoted = last_promotion(history, subject)
+    if promoted is None or promoted.decision is None or taken_back(history, promoted):
         return False
-    if withdrawn is not None and withdrawn.position > promoted.position:
-        return False
-    footing = footing_of(connection, promoted)
-    return not footing.revoked and all(now < moment for moment in footing.expiries)
+    return footing_of(connection, promoted).counts(now)

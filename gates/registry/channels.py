@@ -14,19 +14,20 @@ from sqlalchemy import Connection, insert, select, update
 
 from gates.registry import ledger
 from gates.registry.acts import case_of, footing_of, load_authority
-from gates.registry.history import Move, earlier, last_promotion, last_withdrawal, moves
+from gates.registry.history import Move, earlier, last_promotion, moves, taken_back
 from gates.registry.tables import CHANNELS
+from gates.verifier import stages
 from gates.verifier.promotion import Case, Ground, counted, refusals, return_problem
 from golden_sets.digests import Digest, short
 from golden_sets.errors import InputError
 
-CHANNEL_NAMES = ("flagship", "small", "router")
+CHANNEL_NAMES = stages.CHANNELS
 """The channels: one line of versions each."""
 ROUTERS = "router"
 """The channel of routers, and their kind; the others serve models."""
-STAGES = ("shadow", "canary", "production")
+STAGES = stages.STAGES
 """The stages of every channel, in the order in which a version goes through them."""
-PRODUCTION = STAGES[-1]
+PRODUCTION = stages.PRODUCTION
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,14 +192,14 @@ def demotion_target(connection: Connection, state: ChannelState) -> Move | None:
 
 
 def _return_problem(connection: Connection, state: ChannelState, digest: Digest) -> str | None:
-    promoted, withdrawn = last_promotion(state.history, digest), last_withdrawal(state.history, digest)
+    promoted = last_promotion(state.history, digest)
     if promoted is None:
         return "it was never promoted there"
     footing = footing_of(connection, promoted)
     return return_problem(
         expiries=footing.expiries,
         revoked=footing.revoked,
-        withdrawn=withdrawn is not None and withdrawn.position > promoted.position,
+        withdrawn=taken_back(state.history, promoted),
         now=ledger.now(connection),
     )
 

@@ -78,6 +78,12 @@ def last_withdrawal(history: Sequence[Move], digest: Digest) -> Move | None:
     return next((m for m in reversed(history) if m.previous == digest and m.kind == "rollback"), None)
 
 
+def taken_back(history: Sequence[Move], promotion: Move) -> bool:
+    """Whether the stage was rolled back from a version since it was promoted there."""
+    withdrawal = last_withdrawal(history, promotion.digest)
+    return withdrawal is not None and withdrawal.position > promotion.position
+
+
 def _move(event: Event) -> Move:
     payload = event.payload
     kind: MoveKind = "rollback" if event.type == "rolled_back" else "seed" if payload["seed"] else "promote"

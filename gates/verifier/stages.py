@@ -11,6 +11,7 @@ from gates.promotion_rules import Stage
 from gates.signing.predicates import Channel, Waiver
 from gates.verifier.authority import Authority, Given
 from gates.verifier.events import Event
+from gates.verifier.footing import Footing
 from gates.verifier.promotion import return_problem
 from golden_sets.digests import Digest
 
@@ -19,7 +20,7 @@ Place = tuple[str, str]
 
 CHANNELS: tuple[str, ...] = get_args(Channel)
 STAGES: tuple[str, ...] = get_args(Stage)
-PRODUCTION = "production"
+PRODUCTION = STAGES[-1]
 
 
 @dataclass(frozen=True)
@@ -100,8 +101,8 @@ class Stages:
                 yield "goes to a version under another name than it was promoted with"
             footing = self._footing(promotion)
             problem = return_problem(
-                expiries=[one.act.expires for one in footing if isinstance(one.act, Waiver)],
-                revoked=not all(map(self.authority.counts, footing)),
+                expiries=footing.expiries,
+                revoked=footing.revoked,
                 withdrawn=self._is_withdrawn(place, promotion),
                 now=now,
             )
@@ -146,19 +147,16 @@ class Stages:
         promotion = self._promotions[place].get(subject)
         if promotion is None or promotion.payload["decision"] is None or self._is_withdrawn(place, promotion):
             return False
-        footing = self._footing(promotion)
-        expired = any(isinstance(one.act, Waiver) and one.act.expires <= now for one in footing)
-        return not expired and all(map(self.authority.counts, footing))
+        return self._footing(promotion).counts(now)
 
-    def _footing(self, promotion: Event) -> list[Given]:
+    def _footing(self, promotion: Event) -> Footing:
         """What was signed for a promotion."""
-        rests = promotion.payload.get("sanctions", [])
-        return [one for one in self.authority.given.get(promotion.payload["decision"], []) if one.envelope in rests]
+        return Footing.of(self.authority, promotion.payload["decision"], promotion.payload.get("sanctions", ()))
 
     def _waivers(self, place: Place) -> list[Given]:
         """The waivers on which what a stage serves rests."""
         promotion = self._promotions[place].get(self.at(place).digest or "")
-        return [] if promotion is None else [w for w in self._footing(promotion) if isinstance(w.act, Waiver)]
+        return [] if promotion is None else self._footing(promotion).waivers
 
     def _is_withdrawn(self, place: Place, promotion: Event) -> bool:
         rollback = self._withdrawn[place].get(promotion.payload["subject"])
