@@ -14,22 +14,8 @@ from evalharness.database import open_database
 from evalharness.generation_records import ErrorKind, Generation, Judgment, ParseStatus
 from evalharness.samples import SampleStore, SampleWriter
 from golden_sets.errors import InfrastructureError
+from tests.support.generations import ANSWER
 
-ANSWER = Generation(
-    candidate_digest="sha256:c",
-    request_digest="sha256:r",
-    repeat=0,
-    text="the answer",
-    finish_reason="stop",
-    error=None,
-    error_detail=None,
-    prompt_tokens=10,
-    output_tokens=2,
-    ttft_s=0.01,
-    tpot_s=0.002,
-    e2e_s=0.012,
-    started_at=1.5,
-)
 FAILURE = replace(ANSWER, text="", finish_reason=None, error=ErrorKind.TIMEOUT, error_detail="too slow", attempts=4)
 VERDICT = Judgment(
     judge_digest="sha256:j",

@@ -11,13 +11,14 @@ from sqlalchemy import Engine, text
 from sqlalchemy.exc import DBAPIError
 
 from evalharness.database import is_refused, open_database
-from evalharness.generation_records import ErrorKind, Generation
+from evalharness.generation_records import ErrorKind
 from evalharness.samples import SampleStore
 from gates.registry import Registry
 from gates.registry.grants import grant, grant_sql
 from gates.registry.migrating import upgrade
 from gates.registry.triggers import APPEND_ONLY
 from golden_sets.errors import InfrastructureError, InputError
+from tests.support.generations import ANSWER
 from tests.support.recorded_releases import Maker
 from tests.support.signed_registry import SignedRegistry
 
@@ -68,23 +69,8 @@ def test_a_signed_release_goes_to_production_as_the_role(application: Engine) ->
 
 
 def test_samples_are_written_and_failed_ones_replaced_as_the_role(application: Engine) -> None:
-    answer = Generation(
-        candidate_digest="sha256:c",
-        request_digest="sha256:r",
-        repeat=0,
-        text="the answer",
-        finish_reason="stop",
-        error=None,
-        error_detail=None,
-        prompt_tokens=10,
-        output_tokens=2,
-        ttft_s=0.01,
-        tpot_s=0.002,
-        e2e_s=0.012,
-        started_at=1.5,
-    )
     store = SampleStore(application)
-    for generation in (replace(answer, text="", error=ErrorKind.TIMEOUT), answer):
+    for generation in (replace(ANSWER, text="", error=ErrorKind.TIMEOUT), ANSWER):
         store.write([generation])
     (stored,) = store.generations("sha256:c", ["sha256:r"]).values()
     assert (stored.text, stored.error) == ("the answer", None)
